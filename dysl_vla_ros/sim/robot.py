@@ -1,0 +1,137 @@
+# Copyright 2026 The dysl_vla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The simulated Panda: reset, relative and absolute actions, state.
+
+Source: design/calvin.md sections 2.3 and 3. World frame, metres, radians; quaternions xyzw.
+"""
+
+from typing import Any
+
+import numpy as np
+import pybullet
+
+from dysl_vla_ros.control.action_spec import MAX_POSITION_STEP_M, MAX_ROTATION_STEP_RAD
+from dysl_vla_ros.errors import ContractError
+
+BASE_POSITION = (-0.34, -0.46, 0.24)
+ARM_JOINTS = tuple(range(7))
+FINGER_JOINTS = (9, 11)
+CAMERA_LINK = 14
+TCP_LINK = 15
+ARM_FORCE = 200.0
+ARM_MAX_VELOCITY = 2.0
+OPEN_FORCE, CLOSE_FORCE = 2.0, 200.0
+FINGER_MAX_VELOCITY = 1.0
+FINGER_OPEN_M = 0.04
+START_JOINTS = (-1.21779206, 1.03987646, 2.11978261, -2.34205014, -0.87015947, 1.64119353,
+                0.55344866)
+LOWER_LIMITS = np.array([-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973])
+UPPER_LIMITS = np.array([2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973])
+
+
+class Robot:
+    """One Panda in one PyBullet client."""
+
+    def __init__(self, client: int, urdf_path: str) -> None:
+        """Load the robot, its base cylinder and the finger gear constraint, in that order."""
+        self.client = client
+        self.uid: int = pybullet.loadURDF(urdf_path, BASE_POSITION, (0, 0, 0, 1),
+                                          useFixedBase=True, physicsClientId=client)
+        shape = pybullet.createVisualShape(
+            pybullet.GEOM_CYLINDER, radius=0.13, length=0.24, rgbaColor=(1, 1, 1, 1),
+            visualFramePosition=(0, 0, 0), physicsClientId=client)
+        pybullet.createMultiBody(baseVisualShapeIndex=shape, basePosition=(-0.39, -0.46, 0.12),
+                                 physicsClientId=client)
+        gear = pybullet.createConstraint(
+            self.uid, FINGER_JOINTS[0], self.uid, FINGER_JOINTS[1], jointType=pybullet.JOINT_GEAR,
+            jointAxis=(1, 0, 0), parentFramePosition=(0, 0, 0), childFramePosition=(0, 0, 0),
+            physicsClientId=client)
+        pybullet.changeConstraint(gear, gearRatio=-1, erp=0.1, maxForce=50,
+                                  physicsClientId=client)
+        # Not touched by reset: CALVIN keeps the last command across resets.
+        self.gripper_action = 1.0
+        self.target_position = np.zeros(3)
+        self.target_euler = np.zeros(3)
+        self.joint_target = np.array(START_JOINTS)
+
+    def reset(self, robot_obs: np.ndarray | None) -> None:
+        """Set joints and fingers from ``robot_obs`` (15,), or the start pose if None."""
+        joints = START_JOINTS if robot_obs is None else robot_obs[7:14]
+        finger = FINGER_OPEN_M if robot_obs is None else float(robot_obs[6]) / 2
+        for index, value in zip(ARM_JOINTS, joints, strict=True):
+            pybullet.resetJointState(self.uid, index, float(value), 0,
+                                     physicsClientId=self.client)
+            self._drive(index, float(value), ARM_FORCE, ARM_MAX_VELOCITY)
+        for index in FINGER_JOINTS:
+            pybullet.resetJointState(self.uid, index, finger, 0, physicsClientId=self.client)
+            self._drive(index, finger, CLOSE_FORCE, FINGER_MAX_VELOCITY)
+        self.joint_target = np.array(joints, dtype=np.float64)
+        position, quaternion = self.tcp_pose()
+        self.target_position = np.array(position)
+        self.target_euler = np.array(pybullet.getEulerFromQuaternion(quaternion))
+
+    def _drive(self, joint: int, value: float, force: float, velocity: float) -> None:
+        pybullet.setJointMotorControl2(
+            self.uid, joint, pybullet.POSITION_CONTROL, targetPosition=value, force=force,
+            maxVelocity=velocity, physicsClientId=self.client)
+
+    def tcp_pose(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Position in metres and quaternion xyzw of the tool centre point, world frame."""
+        state = pybullet.getLinkState(self.uid, TCP_LINK, physicsClientId=self.client)
+        return state[0], state[1]
+
+    def apply_relative(self, action: np.ndarray) -> None:
+        """Accumulate a (7,) relative action on the stored target and command the arm."""
+        self.target_position = self.target_position + action[:3] * MAX_POSITION_STEP_M
+        self.target_euler = self.target_euler + action[3:6] * MAX_ROTATION_STEP_RAD
+        self.command_pose(self.target_position, self.target_euler)
+        self.command_gripper(float(action[6]))
+
+    def command_pose(self, position: np.ndarray, orientation: np.ndarray) -> None:
+        """Drive the arm to a pose; orientation is Euler (3,) or quaternion xyzw (4,)."""
+        quaternion = (pybullet.getQuaternionFromEuler(orientation)
+                      if len(orientation) == 3 else orientation)
+        solution = pybullet.calculateInverseKinematics(
+            self.uid, TCP_LINK, position, quaternion, lowerLimits=[-7.0] * 9,
+            upperLimits=[7.0] * 9, jointRanges=[7.0] * 9,
+            restPoses=[*START_JOINTS, FINGER_OPEN_M, FINGER_OPEN_M], physicsClientId=self.client)
+        self.command_joints(np.clip(np.array(solution[:7]), LOWER_LIMITS, UPPER_LIMITS))
+
+    def command_joints(self, joints: np.ndarray) -> None:
+        """Send (7,) joint positions in radians to the position motors."""
+        self.joint_target = np.asarray(joints, dtype=np.float64)
+        for index, value in zip(ARM_JOINTS, joints, strict=True):
+            self._drive(index, float(value), ARM_FORCE, ARM_MAX_VELOCITY)
+
+    def command_gripper(self, command: float) -> None:
+        """Open (+1) or close (-1) the gripper.
+
+        Raises:
+            ContractError: For any other value, as in CALVIN's raw environment.
+        """
+        if command not in (-1.0, 1.0):
+            raise ContractError(f'gripper command {command!r}: expected exactly -1 or +1')
+        self.gripper_action = command
+        target, force = (FINGER_OPEN_M, OPEN_FORCE) if command > 0 else (0.0, CLOSE_FORCE)
+        for index in FINGER_JOINTS:
+            self._drive(index, target, force, FINGER_MAX_VELOCITY)
+
+    def observe(self) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return CALVIN's ``robot_obs`` (15,) float64 and ``robot_info``."""
+        position, quaternion = self.tcp_pose()
+        euler = pybullet.getEulerFromQuaternion(quaternion)
+        states = pybullet.getJointStates(self.uid, (*ARM_JOINTS, *FINGER_JOINTS),
+                                         physicsClientId=self.client)
+        joints = [state[0] for state in states[:7]]
+        width = states[7][0] + states[8][0]
+        robot_obs = np.array([*position, *euler, width, *joints, self.gripper_action])
+        info = {
+            'tcp_pos': position,
+            'tcp_orn': euler,
+            'gripper_opening_width': width,
+            'arm_joint_positions': joints,
+            'gripper_action': self.gripper_action,
+            'uid': self.uid,
+            'contacts': pybullet.getContactPoints(bodyA=self.uid, physicsClientId=self.client),
+        }
+        return robot_obs, info

@@ -1,0 +1,110 @@
+# Copyright 2026 The dysl_vla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The play table at run time: doors, button with LED, switch with bulb.
+
+Source: design/calvin.md sections 2.4 and 3.4.
+"""
+
+from typing import Any
+
+import pybullet
+
+from dysl_vla_ros.sim.scene import BUTTON_RANGE_M, SceneSpec, SWITCH_RANGE_M
+
+BUTTON, SWITCH, SLIDE, DRAWER, LED, BULB = range(6)
+MOTOR_FORCE = 4.0
+BUTTON_THRESHOLD_M = BUTTON_RANGE_M / 2
+SWITCH_THRESHOLD_M = SWITCH_RANGE_M / 2
+_WHITE = (1, 1, 1, 1)
+_GREEN = (0, 1, 0, 1)
+_YELLOW = (1, 1, 0, 1)
+
+
+class Table:
+    """Furniture state machine of one scene in one PyBullet client."""
+
+    def __init__(self, client: int, urdf_path: str, scaling: float, scene: SceneSpec,
+                 led_survives_reset: bool) -> None:
+        """Load the table. ``led_survives_reset`` False gives calvin_env 1431a46's button."""
+        self.client = client
+        self.scene = scene
+        self.led_survives_reset = led_survives_reset
+        self.uid: int = pybullet.loadURDF(urdf_path, (0, 0, 0), (0, 0, 0, 1),
+                                          globalScaling=scaling, physicsClientId=client)
+        self.links = {'base_link': -1}
+        for joint in range(pybullet.getNumJoints(self.uid, physicsClientId=client)):
+            info = pybullet.getJointInfo(self.uid, joint, physicsClientId=client)
+            self.links[info[12].decode()] = info[0]
+        self._led = False
+        self._bulb = False
+        self._button_is_on = False
+        self._switch_is_on = False
+        self._was_pressed = False
+        pybullet.setJointMotorControl2(
+            self.uid, BUTTON, pybullet.POSITION_CONTROL, targetPosition=0, force=MOTOR_FORCE,
+            physicsClientId=client)
+        for joint in (SWITCH, SLIDE, DRAWER):
+            pybullet.setJointMotorControl2(
+                self.uid, joint, pybullet.VELOCITY_CONTROL, force=MOTOR_FORCE,
+                physicsClientId=client)
+
+    def joint(self, index: int) -> float:
+        """Position of a joint in metres."""
+        return float(pybullet.getJointState(self.uid, index, physicsClientId=self.client)[0])
+
+    def reset(self, slide: float = 0.0, drawer: float = 0.0, button: float = 0.0,
+              switch: float = 0.0, bulb: float = 0.0, led: float = 0.0) -> None:
+        """Set joints (metres) and lights (0 or 1)."""
+        self._set(SLIDE, slide)
+        self._set(DRAWER, drawer)
+        self._set_lights(bulb=bool(round(bulb)), led=bool(round(led)))
+        self._set(BUTTON, button)
+        self._button_is_on = self._led and self.led_survives_reset
+        self._set(SWITCH, switch)
+        # CALVIN forgets the switch's logic state here: the bulb follows at the next change.
+        self._switch_is_on = False
+
+    def _set(self, joint: int, value: float) -> None:
+        pybullet.resetJointState(self.uid, joint, value, 0, physicsClientId=self.client)
+
+    def _set_lights(self, bulb: bool, led: bool) -> None:
+        self._bulb, self._led = bulb, led
+        for link, colour in ((BULB, _YELLOW if bulb else _WHITE), (LED, _GREEN if led else _WHITE)):
+            pybullet.changeVisualShape(self.uid, link, rgbaColor=colour,
+                                       physicsClientId=self.client)
+
+    def update(self) -> None:
+        """Advance button and switch logic once per control step, after the physics."""
+        is_pressed = self.joint(BUTTON) > BUTTON_THRESHOLD_M
+        led, bulb = self._led, self._bulb
+        if is_pressed and not self._was_pressed:
+            self._button_is_on = not self._button_is_on
+            led = self._button_is_on
+        self._was_pressed = is_pressed
+        switch_is_on = self.joint(SWITCH) > SWITCH_THRESHOLD_M
+        if switch_is_on != self._switch_is_on:
+            self._switch_is_on = switch_is_on
+            bulb = switch_is_on
+        if (led, bulb) != (self._led, self._bulb):
+            self._set_lights(bulb=bulb, led=led)
+
+    def observe(self) -> list[float]:
+        """First six entries of ``scene_obs``: slide, drawer, button, switch, bulb, LED."""
+        return [self.joint(SLIDE), self.joint(DRAWER), self.joint(BUTTON), self.joint(SWITCH),
+                float(self._bulb), float(self._led)]
+
+    def info(self) -> dict[str, Any]:
+        """CALVIN's ``scene_info`` entries of the table."""
+        contacts = pybullet.getContactPoints(bodyA=self.uid, physicsClientId=self.client)
+        return {
+            'fixed_objects': {'table': {'uid': self.uid, 'links': dict(self.links),
+                                        'contacts': contacts}},
+            'doors': {'base__slide': {'current_state': self.joint(SLIDE)},
+                      'base__drawer': {'current_state': self.joint(DRAWER)}},
+            'buttons': {'base__button': {'joint_state': self.joint(BUTTON),
+                                         'logical_state': int(self._button_is_on)}},
+            'switches': {'base__switch': {'joint_state': self.joint(SWITCH),
+                                          'logical_state': int(self._switch_is_on)}},
+            'lights': {'lightbulb': {'logical_state': int(self._bulb)},
+                       'led': {'logical_state': int(self._led)}},
+        }
