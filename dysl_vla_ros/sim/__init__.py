@@ -1,3 +1,8 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The CALVIN world in PyBullet: the only room that imports it."""
+
+from dysl_vla_ros.sim.env import PlayTableEnv
+from dysl_vla_ros.sim.tasks import TaskOracle
+
+__all__ = ['PlayTableEnv', 'TaskOracle']
