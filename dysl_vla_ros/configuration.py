@@ -42,7 +42,7 @@ def from_mapping(cls: type[T], data: Any, source: str = 'configuration', key: st
 
     Args:
         cls: A dataclass type.
-        data: Mapping with exactly the field names of ``cls`` (fields with defaults may be left out).
+        data: Mapping with the field names of ``cls``; fields with defaults may be left out.
         source: Name of the file or object the data came from, for messages.
         key: Dotted path of ``data`` inside the source, for messages.
 
@@ -51,7 +51,8 @@ def from_mapping(cls: type[T], data: Any, source: str = 'configuration', key: st
     """
     where = f'{source}: {key}' if key else source
     if not isinstance(data, dict):
-        raise ConfigError(f'{where}: expected a mapping for {cls.__name__}, got {type(data).__name__}')
+        raise ConfigError(f'{where}: expected a mapping for {cls.__name__}, '
+                          f'got {type(data).__name__}')
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     for name in data:
         if name not in fields:

@@ -69,7 +69,7 @@ class PerceiverResampler(nn.Module):
         """(N, V, dim) vision tokens -> (N, latents, dim)."""
         latents = self.latents.expand(tokens.shape[0], -1, -1)
         for layer in self.layers:
-            attention, feed = layer  # type: ignore[misc]
+            attention, feed = layer[0], layer[1]  # type: ignore[index]
             latents = latents + attention(tokens, latents)
             latents = latents + feed(latents)
         return self.norm(latents)

@@ -5,7 +5,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tokenizers import models, normalizers, pre_tokenizers, Tokenizer
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 import torch
 
 from dysl_vla_ros.errors import CheckpointError
@@ -25,8 +25,9 @@ class InstructionTokenizer:
             CheckpointError: If a special token is missing.
         """
         self.tokenizer = tokenizer
-        ids = {t: tokenizer.token_to_id(t) for t in (IMAGE, END_OF_CHUNK, END_OF_TEXT, PAD)}
-        missing = [t for t, i in ids.items() if i is None]
+        found = {t: tokenizer.token_to_id(t) for t in (IMAGE, END_OF_CHUNK, END_OF_TEXT, PAD)}
+        ids = {t: i for t, i in found.items() if i is not None}
+        missing = [t for t in found if t not in ids]
         if missing:
             raise CheckpointError(f'tokenizer lacks the special token(s) {missing}')
         self._prefix = [ids[IMAGE]]

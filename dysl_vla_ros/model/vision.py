@@ -22,7 +22,7 @@ class VisionEncoder(nn.Module):
             hidden_size=config.width, intermediate_size=4 * config.width,
             num_hidden_layers=config.layers, num_attention_heads=config.heads,
             image_size=config.image_size, patch_size=config.patch_size,
-            hidden_act='quick_gelu', attn_implementation='sdpa'))
+            hidden_act='quick_gelu', attn_implementation='sdpa'))  # type: ignore[call-arg]
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) normalised -> (N, patches, width); CLS dropped, no post layer norm."""

@@ -1,3 +1,3 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One observation: decoding, alignment by stamp and image preprocessing (numpy and OpenCV only)."""
+"""One observation: decoding, alignment by stamp and image preprocessing (numpy, OpenCV)."""

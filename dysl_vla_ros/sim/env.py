@@ -43,7 +43,8 @@ class PlayTableEnv:
             render: Whether observations contain images.
             renderer: ``tiny`` (software, default) or ``opengl``.
             seed: Seed of the block sampling done by resets without a scene state.
-            static_camera, gripper_camera: Image sizes and optics.
+            static_camera: Size and optics of the static camera.
+            gripper_camera: The same of the gripper camera.
             led_survives_reset: False restores the LED behaviour of calvin_env 1431a46.
 
         Raises:

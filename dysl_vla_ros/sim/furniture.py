@@ -13,10 +13,10 @@ from dysl_vla_ros.sim.scene import (
     BLOCK_COLOURS,
     BUTTON_RANGE_M,
     DRAWER_RANGE_M,
-    SceneSpec,
     SWITCH_RANGE_M,
+    SceneSpec,
 )
-from dysl_vla_ros.sim.urdf import box, Shape
+from dysl_vla_ros.sim.urdf import Shape, box
 
 BLOCK_MASS_KG = 1.0
 BLOCK_FRICTION = 0.7
@@ -47,7 +47,11 @@ def _base_shapes(scene: SceneSpec) -> list[Shape]:
     left, right = scene.cabinet_x
     button_x, button_y, _ = scene.button_xyz
     shapes = [
-        box((-0.44, 0.44), (-0.18, 0.18), (0.402, 0.44), wood),             # desk top
+        # Desk top: one solid; drawn in parts, since the plank's top lies in the same plane.
+        box((-0.44, 0.44), (-0.18, 0.18), (0.402, 0.44), wood, is_visual=False),
+        box((-0.44, 0.44), (-0.18, 0.02), (0.402, 0.44), wood, is_solid=False),
+        box((-0.44, left), (0.02, 0.18), (0.402, 0.44), wood, is_solid=False),
+        box((right, 0.44), (0.02, 0.18), (0.402, 0.44), wood, is_solid=False),
         box((-0.44, 0.44), (-0.18, 0.18), (0.28, 0.298), wood),             # floor of drawer bay
         box((-0.44, 0.44), (0.16, 0.18), (0.298, 0.402), wood),             # back of drawer bay
         box((-0.44, scene.drawer_x - 0.222), (-0.18, 0.16), (0.298, 0.402), wood),
@@ -56,10 +60,11 @@ def _base_shapes(scene: SceneSpec) -> list[Shape]:
         box((-0.44, 0.44), (0.14, 0.18), (0.628, 0.648), wood),             # top
         _slanted_panel((-0.44, left), wood),
         _slanted_panel((right, 0.44), wood),
-        box((left - 0.01, left), (0.07, 0.16), (0.44, 0.63), wood),         # cabinet sides
-        box((right, right + 0.01), (0.07, 0.16), (0.44, 0.63), wood),
         Shape('cylinder', (0.04, 0.02), (button_x, button_y, 0.45), rgba=_GREY),  # button ring
     ]
+    for side in ((left - 0.01, left), (right, right + 0.01)):  # behind the slanted front
+        shapes += [box(side, (y, 0.16), z, wood) for y, z in
+                   ((0.07, (0.44, 0.5)), (0.105, (0.5, 0.565)), (0.14, (0.565, 0.63)))]
     shapes = [s for s in shapes if min(s.size) > 1e-6]
     for x in (-0.42, 0.42):
         for y in (-0.164, 0.164):

@@ -1,6 +1,10 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The floor: a 30 m checker plane with a generated texture."""
+"""The floor: a checker plane with a generated texture.
+
+One triangle that contains CALVIN's 30 m square: the software renderer walks the bounding box of
+every triangle, so a second one would cost as much as the whole robot.
+"""
 
 from pathlib import Path
 
@@ -27,12 +31,14 @@ def write(folder: Path) -> str:
     cv2.imwrite(str(folder / 'checker.png'), np.repeat(image[:, :, None], 3, axis=2))
     (folder / 'plane.mtl').write_text(
         'newmtl checker\nKa 0.5 0.5 0.5\nKd 1 1 1\nKs 0 0 0\nmap_Kd checker.png\n')
-    h, t = _HALF_M, _TILES / 2
+    tiles_per_m = _TILES / (4 * _HALF_M)
+    # Corners of the triangle around the square; texture coordinates grow with x and y.
+    corners = [(-3 * _HALF_M, -_HALF_M), (3 * _HALF_M, -_HALF_M), (0, 3 * _HALF_M)]
+    vertices = ''.join(f'v {x} {y} 0\n' for x, y in corners)
+    texture = ''.join(f'vt {(x + _HALF_M) * tiles_per_m} {(y + _HALF_M) * tiles_per_m}\n'
+                      for x, y in corners)
     (folder / 'plane.obj').write_text(
-        'mtllib plane.mtl\nusemtl checker\n'
-        f'v {-h} {-h} 0\nv {h} {-h} 0\nv {h} {h} 0\nv {-h} {h} 0\n'
-        f'vt 0 0\nvt {t} 0\nvt {t} {t}\nvt 0 {t}\nvn 0 0 1\n'
-        'f 1/1/1 2/2/1 3/3/1\nf 1/1/1 3/3/1 4/4/1\n')
+        f'mtllib plane.mtl\nusemtl checker\n{vertices}{texture}vn 0 0 1\nf 1/1/1 2/2/1 3/3/1\n')
     path = folder / 'plane.urdf'
     path.write_text(_URDF, encoding='utf-8')
     return str(path)

@@ -9,7 +9,7 @@ areas as distractors.
 import numpy as np
 
 from dysl_vla_ros.sim.robot import FINGER_OPEN_M, START_JOINTS
-from dysl_vla_ros.sim.scene import DRAWER_RANGE_M, get_scene, SceneSpec, SWITCH_RANGE_M
+from dysl_vla_ros.sim.scene import DRAWER_RANGE_M, SWITCH_RANGE_M, SceneSpec, get_scene
 
 _JOINT_SPREAD_RAD = 0.12
 _MIN_BLOCK_DISTANCE_M = 0.1

@@ -9,7 +9,7 @@ from typing import Any
 
 import pybullet
 
-from dysl_vla_ros.sim.scene import BUTTON_RANGE_M, SceneSpec, SWITCH_RANGE_M
+from dysl_vla_ros.sim.scene import BUTTON_RANGE_M, SWITCH_RANGE_M, SceneSpec
 
 BUTTON, SWITCH, SLIDE, DRAWER, LED, BULB = range(6)
 MOTOR_FORCE = 4.0
@@ -69,7 +69,8 @@ class Table:
 
     def _set_lights(self, bulb: bool, led: bool) -> None:
         self._bulb, self._led = bulb, led
-        for link, colour in ((BULB, _YELLOW if bulb else _WHITE), (LED, _GREEN if led else _WHITE)):
+        for link, colour in ((BULB, _YELLOW if bulb else _WHITE),
+                             (LED, _GREEN if led else _WHITE)):
             pybullet.changeVisualShape(self.uid, link, rgbaColor=colour,
                                        physicsClientId=self.client)
 

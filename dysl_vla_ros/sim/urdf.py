@@ -21,11 +21,12 @@ class Shape:
 
 
 def box(x: tuple[float, float], y: tuple[float, float], z: tuple[float, float],
-        rgba: tuple[float, float, float, float], **options: bool) -> Shape:
+        rgba: tuple[float, float, float, float], is_visual: bool = True,
+        is_solid: bool = True) -> Shape:
     """Axis-aligned box from its x, y and z ranges in the link frame."""
     size = (x[1] - x[0], y[1] - y[0], z[1] - z[0])
     centre = ((x[0] + x[1]) / 2, (y[0] + y[1]) / 2, (z[0] + z[1]) / 2)
-    return Shape('box', size, centre, rgba=rgba, **options)
+    return Shape('box', size, centre, rgba=rgba, is_visual=is_visual, is_solid=is_solid)
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -3,12 +3,15 @@
 """Behaviour cloning of the dense network from packed demonstrations.
 
 Resumes exactly: optimiser, weights, average, step and both random generators are in the
-checkpoint, which is written atomically.
+checkpoint, which is written atomically. A batch is split over threads, one part each: on a small
+network that is nearly twice as fast as threads inside every operation.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 import json
 from pathlib import Path
 import subprocess
@@ -26,7 +29,12 @@ from dysl_vla_ros.model.tokenizer import InstructionTokenizer
 from dysl_vla_ros.model.vla import DySLVLA
 from dysl_vla_ros.training.curves import plot_curves
 from dysl_vla_ros.training.dataset import Batch, Demonstrations, shift_images
-from dysl_vla_ros.training.losses import action_loss, LocalisationHead
+from dysl_vla_ros.training.losses import LocalisationHead, action_loss
+
+# The last projection of each residual branch of a decoder layer.
+_RESIDUAL_OUTPUTS = ('gated_cross_attn_layer.attn.to_out.weight',
+                     'gated_cross_attn_layer.ff.3.weight',
+                     'decoder_layer.attn.out_proj.weight', 'decoder_layer.mlp.mlp_down.weight')
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,8 @@ class TrainConfig:
         average: Decay of the weight average that is saved.
         checkpoint_minutes: Minutes between checkpoints.
         evaluate_every: Steps between held-out evaluations.
-        threads: CPU threads.
+        threads: Parts of a batch that are computed side by side, one CPU thread each. Results
+            depend on it (order of summation), and on chance too if the head has dropout.
         seed: Seed of everything.
         start_from: Weights folder to continue from, or None for random weights.
     """
@@ -125,7 +134,8 @@ class BehaviourCloning:
         optimiser = torch.optim.AdamW(
             [{'params': decayed, 'weight_decay': config.weight_decay},
              {'params': [*plain, *auxiliary.parameters()], 'weight_decay': 0.0}],
-            lr=config.learning_rate, betas=(0.9, 0.95))
+            lr=config.learning_rate, betas=(0.9, 0.95), fused=True)
+        self._pool = ThreadPoolExecutor(config.threads, 'train', partial(torch.set_num_threads, 1))
         self.state = TrainState(model, copy.deepcopy(model).eval(), auxiliary, optimiser,
                                 np.random.default_rng(config.seed),
                                 torch.Generator().manual_seed(config.seed))
@@ -210,19 +220,17 @@ class BehaviourCloning:
         config, state = self.config, self.state
         phase = self.phase(state.step)
         batch = self.data.windows(self.data.train, state.rng, phase.batch, phase.window)
+        batch = replace(batch, images=self._augment(batch))
         for group in state.optimiser.param_groups:
             group['lr'] = self.learning_rate(state.step)
-        ids, mask = self.tokenizer.encode_batch(batch.instructions)
         state.model.train()
-        pose, gripper, media = state.model.forward_window(
-            self._augment(batch), ids, mask,
-            batch.robot_obs if state.model.config.head.use_state else None)
-        loss, pose_loss = action_loss(pose, gripper, batch.actions, batch.valid,
-                                      config.huber_delta, config.gripper_weight)
-        auxiliary = state.auxiliary(media, batch.robot_obs, batch.scene_obs, batch.valid)
-        weight = config.auxiliary_weight * (1 - 0.8 * state.step / self.total_steps)
-        state.optimiser.zero_grad(set_to_none=True)
-        (loss + weight * auxiliary).backward()
+        parameters = [*state.model.parameters(), *state.auxiliary.parameters()]
+        parts = list(self._pool.map(partial(self._gradients, parameters),
+                                    batch.split(config.threads)))
+        for parameter, *gradients in zip(parameters, *(part[0] for part in parts), strict=True):
+            used = [g for g in gradients if g is not None]
+            parameter.grad = sum(used[1:], used[0]) / len(parts) if used else None
+        losses = {k: sum(part[1][k] for part in parts) / len(parts) for k in parts[0][1]}
         torch.nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
         state.optimiser.step()
         state.step += 1
@@ -231,7 +239,22 @@ class BehaviourCloning:
             for target, source in zip(state.average.parameters(), state.model.parameters(),
                                       strict=True):
                 target.lerp_(source, 1 - decay)
-        return {'pose_loss': pose_loss.item(), 'auxiliary_loss': auxiliary.item()}
+        return losses
+
+    def _gradients(self, parameters: list[torch.nn.Parameter], batch: Batch,
+                   ) -> tuple[tuple[torch.Tensor | None, ...], dict[str, float]]:
+        """Gradients and losses of a part of a batch; called on several threads at once."""
+        config, state = self.config, self.state
+        ids, mask = self.tokenizer.encode_batch(batch.instructions)
+        pose, gripper, media = state.model.forward_window(
+            batch.images, ids, mask,
+            batch.robot_obs if state.model.config.head.use_state else None)
+        loss, pose_loss = action_loss(pose, gripper, batch.actions, batch.valid,
+                                      config.huber_delta, config.gripper_weight)
+        auxiliary = state.auxiliary(media, batch.robot_obs, batch.scene_obs, batch.valid)
+        weight = config.auxiliary_weight * (1 - 0.8 * state.step / self.total_steps)
+        gradients = torch.autograd.grad(loss + weight * auxiliary, parameters, allow_unused=True)
+        return gradients, {'pose_loss': pose_loss.item(), 'auxiliary_loss': auxiliary.item()}
 
     @torch.inference_mode()
     def evaluate(self, batches: int = 12) -> dict[str, float]:
@@ -294,9 +317,6 @@ def _initialise(model: DySLVLA) -> None:
     depth = 2 * 2 * model.n_layers
     torch.nn.init.normal_(model.wte.weight, std=0.3)
     with torch.no_grad():
-        for layer in model.layers:
-            for weight in (layer.gated_cross_attn_layer.attn.to_out.weight,  # type: ignore
-                           layer.gated_cross_attn_layer.ff[3].weight,  # type: ignore
-                           layer.decoder_layer.attn.out_proj.weight,  # type: ignore
-                           layer.decoder_layer.mlp.mlp_down.weight):  # type: ignore
+        for name, weight in model.layers.named_parameters():
+            if name.endswith(_RESIDUAL_OUTPUTS):
                 weight.mul_(2.0 / depth ** 0.5)

@@ -215,7 +215,7 @@ def pack(folder: Path, config: CollectConfig) -> Path:
     """Join the chain files into the packed layout and write the manifest."""
     files = [folder / 'chains' / f'chain_{i:05d}.npz' for i in range(config.chains)]
     episodes: list[dict[str, Any]] = []
-    counts = []
+    counts: list[int] = []
     for file in files:
         with np.load(file, allow_pickle=False) as data:
             offset = sum(counts)

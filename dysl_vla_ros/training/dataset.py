@@ -3,6 +3,7 @@
 """Packed demonstration folders (see training/collect.py) and window sampling."""
 
 from dataclasses import dataclass
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ class Batch:
     """A batch of windows.
 
     Attributes:
-        images: (B, T, 2, 3, H, W) uint8, static then gripper.
+        images: (B, T, 2, 3, H, W) uint8, static then gripper; float32 once normalised.
         instructions: B sentences.
         robot_obs, scene_obs: (B, T, 15) and (B, T, 24) float32.
         actions: (B, T, 7) float32 labels.
@@ -44,6 +45,14 @@ class Batch:
     scene_obs: torch.Tensor
     actions: torch.Tensor
     valid: torch.Tensor
+
+    def split(self, parts: int) -> list['Batch']:
+        """At most ``parts`` batches of nearly equal size with the same windows in order."""
+        bounds = np.linspace(0, len(self.instructions),
+                             min(parts, len(self.instructions)) + 1).astype(int)
+        return [Batch(self.images[a:b], self.instructions[a:b], self.robot_obs[a:b],
+                      self.scene_obs[a:b], self.actions[a:b], self.valid[a:b])
+                for a, b in itertools.pairwise(bounds.tolist())]
 
 
 class Demonstrations:
@@ -125,8 +134,8 @@ class Demonstrations:
 
     def gather(self, indices: np.ndarray, valid: np.ndarray, sentences: list[str]) -> Batch:
         """Batch of the frames at ``indices`` (B, T)."""
-        images = np.stack((self.arrays['rgb_static'][indices], self.arrays['rgb_gripper'][indices]),
-                          axis=2)  # (B, T, 2, H, W, 3)
+        images = np.stack((self.arrays['rgb_static'][indices],
+                           self.arrays['rgb_gripper'][indices]), axis=2)  # (B, T, 2, H, W, 3)
         return Batch(
             torch.from_numpy(images).permute(0, 1, 2, 5, 3, 4), sentences,
             torch.from_numpy(self.arrays['robot_obs'][indices]).float(),

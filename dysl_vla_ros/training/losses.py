@@ -27,7 +27,10 @@ def action_loss(pose: torch.Tensor, gripper_logit: torch.Tensor, actions: torch.
     """Huber loss of the pose (scaled by 1 / delta) and BCE of the gripper.
 
     Args:
-        pose: (B, T, 6). gripper_logit: (B, T). actions: (B, T, 7). valid: (B, T) bool.
+        pose: (B, T, 6) in [-1, 1].
+        gripper_logit: (B, T).
+        actions: (B, T, 7) labels.
+        valid: (B, T) bool.
         huber_delta: 1.0 is RoboFlamingo's; smaller is closer to an L1 loss.
         gripper_weight: RoboFlamingo uses 0.01.
 
@@ -56,7 +59,7 @@ class LocalisationHead(nn.Module):
 
     def forward(self, media: torch.Tensor, robot_obs: torch.Tensor,
                 scene_obs: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-        """media (B * T, L, width), states (B, T, ...) -> scalar loss."""
+        """Media (B * T, L, width), states (B, T, ...) -> scalar loss."""
         predicted = self.linear(media.flatten(1)).view(*valid.shape, -1)
         position = (robot_obs[..., :3] - robot_obs.new_tensor(_TCP_CENTRE)) \
             / robot_obs.new_tensor(_TCP_SCALE)

@@ -1,0 +1,53 @@
+# Copyright 2026 The dysl_vla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Collecting demonstrations: an interrupted run must end in the same bytes as a whole one."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from dysl_vla_ros.errors import DatasetError
+from dysl_vla_ros.training import collect as module
+from dysl_vla_ros.training.collect import ARRAYS, CollectConfig, collect
+from dysl_vla_ros.training.dataset import Demonstrations
+
+pytest.importorskip('pybullet')
+pytestmark = [pytest.mark.sim, pytest.mark.slow]
+
+CONFIG = CollectConfig(image_size=16, chains=2, subtasks=1, workers=1, seed=3)
+
+
+def test_a_resumed_collection_equals_a_whole_one_and_can_be_read(tmp_path, monkeypatch):
+    whole = collect(CONFIG, tmp_path / 'whole')
+    chains = tmp_path / 'parts/chains'
+    chains.mkdir(parents=True)
+    monkeypatch.setattr(module, '_collector', module.ChainCollector(CONFIG))
+    module._collect_to_file((1, str(chains)))  # as if stopped after the second chain
+    parts = collect(CONFIG, tmp_path / 'parts')
+
+    manifests = [json.loads((f / 'manifest.json').read_text()) for f in (whole, parts)]
+    assert manifests[0] == manifests[1]
+    assert manifests[0]['frames'] > 0
+    for name in (*(f'{a}.npy' for a in ARRAYS), 'episodes.json'):
+        assert (whole / name).read_bytes() == (parts / name).read_bytes(), name
+    assert not chains.exists()
+
+    data = Demonstrations([whole], held_out_every=1000)
+    labels = data.arrays['actions']
+    assert np.abs(labels[:, :6]).max() <= 1
+    assert set(np.unique(labels[:, 6])) <= {-1.0, 1.0}
+    assert sorted(e.seed for e in (*data.train, *data.held_out)) == [0, 1]
+
+    before = (whole / 'actions.npy').stat().st_mtime_ns
+    collect(CONFIG, whole)  # finished: nothing is done again
+    assert (whole / 'actions.npy').stat().st_mtime_ns == before
+    with pytest.raises(DatasetError, match='another configuration'):
+        collect(dataclasses.replace(CONFIG, seed=4), whole)
+
+
+@pytest.mark.parametrize('change', [{'chains': 0}, {'seed': -1}, {'clean_share': 1.5}])
+def test_impossible_settings_are_refused(change):
+    with pytest.raises(ValueError, match='must'):
+        dataclasses.replace(CONFIG, **change)
