@@ -1,0 +1,90 @@
+# Copyright 2026 The dysl_vla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a result was made with: versions, commit, machine, weights, configuration."""
+
+from datetime import datetime, timezone
+import hashlib
+from importlib import metadata
+import json
+import os
+from pathlib import Path
+import platform
+import subprocess
+from typing import Any
+
+from dysl_vla_ros import __version__
+from dysl_vla_ros.errors import CheckpointError
+
+PACKAGES = ('torch', 'numpy', 'pybullet', 'transformers', 'opencv-python-headless',
+            'imageio-ffmpeg')
+
+
+def build_manifest(config: dict[str, Any], checkpoint: Path | None = None,
+                   renderer: str = 'tiny (PyBullet software)') -> dict[str, Any]:
+    """Collect everything needed to repeat a run.
+
+    Args:
+        config: The complete resolved configuration of the run, JSON-ready.
+        checkpoint: Weights folder, or None for a scripted policy.
+        renderer: Which renderer made the images.
+    """
+    return {
+        'package': __version__, 'commit': _commit(),
+        'date': datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        'python': platform.python_version(), 'system': platform.platform(),
+        'processor': _processor(), 'cores': os.cpu_count(),
+        'packages': {name: _version(name) for name in PACKAGES},
+        'ros_distro': os.environ.get('ROS_DISTRO') or (
+            'jazzy (PyPI wheels)' if _version('rclpy') else None),
+        'renderer': renderer, 'checkpoint': describe_checkpoint(checkpoint), 'config': config}
+
+
+def describe_checkpoint(folder: Path | None) -> dict[str, Any] | None:
+    """Folder, hashes of its weight files and its provenance.
+
+    Raises:
+        CheckpointError: If the folder has no model.safetensors.
+    """
+    if folder is None:
+        return None
+    if not (folder / 'model.safetensors').is_file():
+        raise CheckpointError(f'{folder}: no model.safetensors; expected a weights folder written '
+                              'by dysl-vla train')
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+             for path in sorted(folder.glob('*.safetensors'))}
+    described: dict[str, Any] = {'folder': str(folder), 'sha256': files}
+    for name in ('provenance', 'skipping'):
+        path = folder / f'{name}.json'
+        if path.is_file():
+            described[name] = json.loads(path.read_text(encoding='utf-8'))
+    return described
+
+
+def _commit() -> str | None:
+    root = Path(__file__).resolve().parents[2]
+    if not (root / '.git').exists():  # installed: a repository further up is not ours
+        return None
+    try:
+        commit = subprocess.run(['git', '-C', str(root), 'rev-parse', 'HEAD'], check=True,
+                                capture_output=True, text=True).stdout.strip()
+        changes = subprocess.run(['git', '-C', str(root), 'status', '--porcelain'], check=True,
+                                 capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + (' with local changes' if changes else '')
+
+
+def _processor() -> str:
+    try:
+        lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(':', 1)[1].strip() for line in lines
+                 if line.startswith('model name')), platform.machine())
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

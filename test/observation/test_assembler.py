@@ -1,0 +1,84 @@
+# Copyright 2026 The dysl_vla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Cameras of different moments, or of long ago, must never become one observation."""
+
+
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+from dysl_vla_ros.observation.assembler import ObservationAssembler, StreamState
+
+MS = 1_000_000
+
+
+def assembler(**fields):
+    return ObservationAssembler(('a', 'b'), **{'max_age_ns': 100 * MS, 'max_spread_ns': 20 * MS,
+                                               **fields})
+
+
+def test_a_set_is_complete_only_with_equal_stamps():
+    both = assembler()
+    both.push('a', 1 * MS, 'a1')
+    assert both.complete() is None
+    both.push('b', 2 * MS, 'b2')
+    assert both.complete() is None
+    both.push('a', 2 * MS, 'a2')
+    found = both.complete()
+    assert found.stamp_ns == 2 * MS
+    assert [s.value for s in found.samples.values()] == ['a2', 'b2']
+
+
+def test_a_tick_takes_the_newest_sample_that_is_not_later():
+    both = assembler()
+    for stamp in (10, 40, 70):
+        both.push('a', stamp * MS, stamp)
+        both.push('b', (stamp + 5) * MS, stamp + 5)
+    found = both.at(72 * MS)
+    assert found.is_usable is False  # a at 70, b at 45: 25 ms apart
+    assert 'differ by 25 ms' in found.reason
+    found = both.at(60 * MS)
+    assert found.is_usable
+    assert (found.samples['a'].value, found.samples['b'].value) == (40, 45)
+    assert found.stamp_ns == 45 * MS
+    assert found.spread_ns == 5 * MS
+
+
+def test_each_stream_says_why_it_cannot_be_used():
+    both = assembler()
+    found = both.at(0)
+    assert found.states == {'a': StreamState.MISSING, 'b': StreamState.MISSING}
+    both.push('a', 50 * MS, None)
+    both.push('b', 300 * MS, None)
+    found = both.at(200 * MS)
+    assert found.states == {'a': StreamState.STALE, 'b': StreamState.FUTURE}
+    assert 'a: 150 ms old, limit 100 ms' in found.reason
+    assert not found.is_usable
+
+
+def test_a_clock_set_back_empties_every_stream():
+    both = assembler()
+    both.push('a', 5_000 * MS, None)
+    both.push('b', 5_000 * MS, None)
+    assert both.push('a', 100 * MS, None) is True
+    assert both.at(5_000 * MS).states['b'] is StreamState.MISSING
+
+
+@given(st.lists(st.tuples(st.sampled_from('ab'), st.integers(0, 900)), max_size=40),
+       st.integers(0, 900), st.randoms(use_true_random=False))
+def test_the_answer_does_not_depend_on_the_order_of_arrival(arrivals, tick, shuffler):
+    answers = []
+    for _ in range(2):
+        both = assembler()
+        for stream, stamp in arrivals:
+            both.push(stream, stamp * MS, stamp)
+        answers.append(both.at(tick * MS))
+        shuffler.shuffle(arrivals)
+    assert answers[0] == answers[1]
+
+
+def test_wrong_limits_are_refused():
+    with pytest.raises(ValueError, match='at least one stream'):
+        ObservationAssembler((), 1, 1)
+    with pytest.raises(ValueError, match='max_age_ns'):
+        assembler(max_age_ns=0)
