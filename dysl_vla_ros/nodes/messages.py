@@ -1,0 +1,180 @@
+# Copyright 2026 The dysl_vla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Between our dataclasses and ROS messages. Pure functions: no node, no clock, no state."""
+
+from array import array
+import json
+import math
+from typing import Any
+
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import PoseStamped
+import numpy as np
+from sensor_msgs.msg import Image, JointState
+
+from dysl_vla_ros.control import action_spec
+from dysl_vla_ros.control.rotations import euler_from_quaternion, quaternion_from_euler
+from dysl_vla_ros.errors import ContractError
+from dysl_vla_ros.msg import (
+    EndEffectorAction,
+    GroupDecision,
+    InferenceStats,
+    PolicyDescription,
+)
+from dysl_vla_ros.observation.decode import decode_image
+from dysl_vla_ros.skipping.step import Step
+
+ARM_JOINTS = tuple(f'panda_joint{i}' for i in range(1, 8))
+FINGER_JOINTS = ('panda_finger_joint1', 'panda_finger_joint2')
+_NS = 1_000_000_000
+
+
+def time_from_ns(stamp_ns: int) -> Time:
+    """Convert nanoseconds to a Time message."""
+    return Time(sec=stamp_ns // _NS, nanosec=stamp_ns % _NS)
+
+
+def ns_from_time(stamp: Time) -> int:
+    """Convert a Time message to nanoseconds."""
+    return stamp.sec * _NS + stamp.nanosec
+
+
+# ---------------------------------------------------------------------- images, proprioception
+def image_message(image: np.ndarray, stamp_ns: int, frame_id: str) -> Image:
+    """Pack (H, W, 3) uint8 RGB as an rgb8 message.
+
+    The data go through ``array.frombytes``, one copy. Measured for 200 x 200 on two 2026 server
+    cores: 5 us; a list assigned to ``Image.data`` is checked element by element, 2100 us, and
+    a numpy array 5900 us.
+    """
+    message = Image(height=image.shape[0], width=image.shape[1], encoding='rgb8',
+                    step=3 * image.shape[1])
+    message.header.stamp = time_from_ns(stamp_ns)
+    message.header.frame_id = frame_id
+    data = array('B')
+    data.frombytes(np.ascontiguousarray(image))
+    message.data = data
+    return message
+
+
+def image_from_message(message: Image) -> np.ndarray:
+    """Unpack an image message to (H, W, 3) uint8 RGB; raises ContractError."""
+    return decode_image(message.height, message.width, message.encoding, message.step,
+                        message.data)
+
+
+def joint_state_message(robot_obs: np.ndarray, stamp_ns: int) -> JointState:
+    """Seven arm joints (rad) and both fingers (m, half the width each) from robot_obs (15,)."""
+    message = JointState(name=[*ARM_JOINTS, *FINGER_JOINTS])
+    message.header.stamp = time_from_ns(stamp_ns)
+    finger = float(robot_obs[6]) / 2
+    message.position = array('d', [*map(float, robot_obs[7:14]), finger, finger])
+    return message
+
+
+def pose_message(robot_obs: np.ndarray, stamp_ns: int, frame_id: str = 'world') -> PoseStamped:
+    """Tool centre point pose (m, quaternion xyzw) from robot_obs (15,)."""
+    message = PoseStamped()
+    message.header.stamp = time_from_ns(stamp_ns)
+    message.header.frame_id = frame_id
+    position, orientation = message.pose.position, message.pose.orientation
+    position.x, position.y, position.z = map(float, robot_obs[:3])
+    quaternion = quaternion_from_euler(robot_obs[3:6])
+    orientation.x, orientation.y, orientation.z, orientation.w = map(float, quaternion)
+    return message
+
+
+def robot_obs_from_messages(joints: JointState, pose: PoseStamped,
+                            gripper_command: float) -> np.ndarray:
+    """Build CALVIN's robot_obs (15,) from joint states, tool pose and the last command.
+
+    Raises:
+        ContractError: If a joint is missing; names it.
+    """
+    positions = dict(zip(joints.name, joints.position, strict=False))
+    missing = [name for name in (*ARM_JOINTS, *FINGER_JOINTS) if name not in positions]
+    if missing:
+        raise ContractError(f'joint_states lacks {missing}; got {list(joints.name)}')
+    p, q = pose.pose.position, pose.pose.orientation
+    return np.array([
+        p.x, p.y, p.z, *euler_from_quaternion(np.array([q.x, q.y, q.z, q.w])),
+        sum(positions[name] for name in FINGER_JOINTS),
+        *(positions[name] for name in ARM_JOINTS), gripper_command])
+
+
+# ---------------------------------------------------------------------- actions, statistics
+def action_message(action: np.ndarray, stamp_ns: int, frame_id: str,
+                   step: int) -> EndEffectorAction:
+    """Pack a limited (7,) action; ``stamp_ns`` is the stamp of its observation."""
+    message = EndEffectorAction(step=step, gripper=1 if action[6] > 0 else -1)
+    message.header.stamp = time_from_ns(stamp_ns)
+    message.header.frame_id = frame_id
+    message.translation = np.array(action[:3], dtype=np.float64)
+    message.rotation = np.array(action[3:6], dtype=np.float64)
+    return message
+
+
+def action_from_message(message: EndEffectorAction) -> np.ndarray:
+    """Unpack to (7,) float64; raises ContractError unless finite with gripper -1 or +1."""
+    action = np.array([*message.translation, *message.rotation, float(message.gripper)])
+    if not np.isfinite(action).all() or message.gripper not in (-1, 1):
+        raise ContractError(f'received an action that is not valid: {action}')
+    return action
+
+
+def stats_message(step: Step, stamp_ns: int, inputs: dict[str, int], reasons: tuple[str, ...],
+                  age_ms: float, latency_ms: float) -> InferenceStats:
+    """Pack how a step was computed; ``inputs`` maps stream names to stamps in nanoseconds."""
+    trace, timing = step.trace, step.timing
+    message = InferenceStats(
+        step=step.index, input_names=list(inputs),
+        input_stamps=[time_from_ns(ns) for ns in inputs.values()],
+        limit_reasons=list(reasons), gripper_probability=float(step.gripper_probability),
+        executed=[bool(e) for e in trace.executed], executed_total=int(trace.n_executed_total),
+        groups=[GroupDecision(first=g.first, last=g.last, reason=int(g.reason),
+                              jump_from=g.jump_from, allow_point=g.allow_point)
+                for g in trace.groups],
+        continuity=float(trace.continuity), continuity_change=float(trace.continuity_change),
+        is_verified=bool(trace.is_verified), preprocess_ms=timing.preprocess_ms,
+        vision_ms=timing.vision_ms, decoder_ms=timing.decoder_ms, head_ms=timing.head_ms,
+        total_ms=timing.total_ms, observation_age_ms=age_ms, latency_ms=latency_ms)
+    message.header.stamp = time_from_ns(stamp_ns)
+    message.raw_action = np.array(step.action, dtype=np.float64)
+    return message
+
+
+def stats_to_dict(message: InferenceStats) -> dict[str, Any]:
+    """Unpack to JSON-ready types with the field names of the message; NaN becomes None."""
+    def number(value: float) -> float | None:
+        return None if math.isnan(value) else float(value)
+
+    plain: dict[str, Any] = {
+        'stamp_ns': ns_from_time(message.header.stamp), 'step': message.step,
+        'input_stamps_ns': {name: ns_from_time(stamp) for name, stamp in
+                            zip(message.input_names, message.input_stamps, strict=True)},
+        'raw_action': [float(v) for v in message.raw_action],
+        'limit_reasons': list(message.limit_reasons),
+        'executed': list(message.executed), 'executed_total': message.executed_total,
+        'groups': [{'first': g.first, 'last': g.last, 'reason': g.reason,
+                    'jump_from': g.jump_from, 'allow_point': g.allow_point}
+                   for g in message.groups],
+        'is_verified': message.is_verified}
+    for name in ('gripper_probability', 'continuity', 'continuity_change', 'preprocess_ms',
+                 'vision_ms', 'decoder_ms', 'head_ms', 'total_ms', 'observation_age_ms',
+                 'latency_ms'):
+        plain[name] = number(getattr(message, name))
+    return plain
+
+
+def description_message(described: dict[str, Any], parameters: dict[str, Any],
+                        inputs: tuple[str, ...]) -> PolicyDescription:
+    """Pack what the policy node runs; ``parameters`` are the node's own."""
+    return PolicyDescription(
+        checkpoint=str(described.get('folder', '')),
+        weights_sha256=str(described.get('weights_sha256', '')),
+        strategy=parameters['policy_factory'] or parameters['strategy'],
+        device=parameters['device'], position_step_m=action_spec.MAX_POSITION_STEP_M,
+        rotation_step_rad=action_spec.MAX_ROTATION_STEP_RAD,
+        control_rate_hz=float(action_spec.CONTROL_RATE_HZ),
+        action_frame=parameters['action_frame'], inputs=list(inputs),
+        policy_json=json.dumps(described, default=str), parameters_json=json.dumps(parameters))

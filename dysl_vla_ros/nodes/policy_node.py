@@ -1,0 +1,377 @@
+# Copyright 2026 The dysl_vla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Lifecycle node that turns camera images and an instruction into end-effector actions.
+
+    ros2 launch dysl_vla_ros policy.launch.py
+    ros2 run dysl_vla_ros policy_node --ros-args --params-file config/policy.yaml
+
+Read it in this order: parameters and entities (__init__, on_configure), observe, infer,
+publish, stop. Callbacks only store; the policy runs on its own thread (``worker.py``).
+"""
+
+from dataclasses import asdict
+import sys
+import threading
+import time
+import traceback
+
+from geometry_msgs.msg import PoseStamped
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import String
+
+from dysl_vla_ros.control.limits import limit_action
+from dysl_vla_ros.errors import DySLVLAError
+from dysl_vla_ros.msg import EndEffectorAction, InferenceStats, PolicyDescription, TaskStatus
+from dysl_vla_ros.nodes import messages, qos
+from dysl_vla_ros.nodes.diagnostics import Diagnostics, Report
+from dysl_vla_ros.nodes.goals import NAMES, OUTCOME, InstructionServer
+from dysl_vla_ros.nodes.parameters import PolicyParameters, declare
+from dysl_vla_ros.nodes.policies import load_policy, needs_robot_obs
+from dysl_vla_ros.nodes.process import run_node
+from dysl_vla_ros.nodes.session import Counters, Job, Session
+from dysl_vla_ros.nodes.worker import PolicyWorker
+from dysl_vla_ros.observation.assembler import Assembly, ObservationAssembler
+from dysl_vla_ros.observation.observation import Observation
+
+IMAGES = ('image_static', 'image_gripper')
+PROPRIOCEPTION = ('joint_states', 'ee_pose')
+
+
+class PolicyNode(LifecycleNode):
+    """Observations in, actions out; nothing is sent without an instruction."""
+
+    # ------------------------------------------------------------------ parameters, entities
+    def __init__(self, stop: threading.Event) -> None:
+        """Declare the parameters; everything else waits for configure."""
+        super().__init__('policy_node')
+        self.exit_code = 0
+        self._stop_event = stop
+        self.parameters = declare(self, PolicyParameters)
+        self._lock = threading.RLock()           # guards everything below that is not an entity
+        self._session: Session | None = None
+        self._worker = None                      # exists while active
+        self._acted_stamp_ns: int | None = None  # newest stamp handed to the worker
+        self._ignored_stamp_ns: int | None = None
+        self._cached: tuple[EndEffectorAction, InferenceStats] | None = None
+        self._gripper_command = 1.0
+        self._last_arrival_s: float | None = None
+        self._is_input_lost = False
+        self._hold_reason = ''
+        self._failure = ''
+        self._counters = Counters()
+        self._entities: list = []                # (destroy function, entity)
+
+    def start(self) -> None:
+        """Configure and activate by itself if asked to."""
+        if not self.parameters.autostart:
+            self.get_logger().info('waiting for a lifecycle transition (autostart is false)')
+            return
+        for transition in (self.trigger_configure, self.trigger_activate):
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                self.exit_code = 1
+                self._stop_event.set()
+                return
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load and warm up the policy, create the entities, describe both."""
+        try:
+            self._policy = load_policy(self.parameters)
+            self._create_entities()
+            self._publish_description()
+        except Exception as error:
+            self.get_logger().error(f'cannot configure: {error}')
+            self.get_logger().debug(traceback.format_exc())
+            self._destroy_entities()
+            return TransitionCallbackReturn.FAILURE
+        self.get_logger().info(f'configured: {self._title()}, trigger {self.parameters.trigger}')
+        return super().on_configure(state)
+
+    def _title(self) -> str:
+        p = self.parameters
+        return p.policy_factory or f'{p.checkpoint} ({p.strategy}, {p.device})'
+
+    def _create_entities(self) -> None:
+        p = self.parameters
+        self._streams = IMAGES + (PROPRIOCEPTION if needs_robot_obs(self._policy) else ())
+        self._assembler = ObservationAssembler(
+            self._streams, int(p.max_observation_age_s * 1e9), int(p.max_stamp_spread_s * 1e9))
+        types = {'joint_states': JointState, 'ee_pose': PoseStamped}
+
+        def keep(entity, destroy):
+            self._entities.append((destroy, entity))
+            return entity
+
+        self._actions = keep(self.create_lifecycle_publisher(
+            EndEffectorAction, '~/action', qos.COMMAND), self.destroy_lifecycle_publisher)
+        self._stats = keep(self.create_lifecycle_publisher(
+            InferenceStats, '~/inference_stats', qos.STATISTICS), self.destroy_lifecycle_publisher)
+        self._description = keep(self.create_publisher(
+            PolicyDescription, '~/policy_description', qos.LATCHED), self.destroy_publisher)
+        for stream in self._streams:
+            keep(self.create_subscription(
+                types.get(stream, Image), stream,
+                lambda message, stream=stream: self._on_sample(stream, message), qos.SENSOR),
+                self.destroy_subscription)
+        keep(self.create_subscription(String, 'instruction', self._on_instruction, qos.LATCHED),
+             self.destroy_subscription)
+        keep(self.create_subscription(TaskStatus, 'task_status', self._on_status, qos.LATCHED),
+             self.destroy_subscription)
+        self._goals = InstructionServer(self, self._refuse, self._begin, self._end)
+        keep(self._goals, lambda goals: goals.destroy())
+        keep(Diagnostics(self, {'input': self._report_input, 'inference': self._report_inference}),
+             lambda diagnostics: diagnostics.destroy())
+        if p.trigger == 'timer':
+            keep(self.create_timer(1.0 / p.rate_hz, self._on_tick), self.destroy_timer)
+
+    def _publish_description(self) -> None:
+        message = messages.description_message(
+            self._policy.describe(), asdict(self.parameters), self._streams)
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._description.publish(message)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start the inference thread."""
+        result = super().on_activate(state)
+        with self._lock:
+            self._failure = ''
+            self._forget_observations()
+            self._worker = PolicyWorker(self._reset, self._infer, self._on_failure)
+        self.get_logger().info('active; waiting for an instruction')
+        return result
+
+    # ------------------------------------------------------------------ instruction
+    def _refuse(self, instruction: str) -> str:
+        if self._worker is None:
+            return f'the node is not active{": " + self._failure if self._failure else ""}'
+        return '' if instruction.strip() else 'the instruction is empty'
+
+    def _begin(self, instruction: str, max_steps: int = 0) -> None:
+        with self._lock:
+            if self._worker is None:
+                self._goals.finish(OUTCOME.ERROR, 'the node was deactivated', 0)
+                return
+            self._session = Session(instruction, max_steps)
+            if self.parameters.trigger == 'observation':
+                # A repeated observation of the previous instruction may still be on its way:
+                # ignored once, so that it is not taken for this one's first.
+                self._ignored_stamp_ns = self._acted_stamp_ns
+                self._forget_observations()
+            self._gripper_command = 1.0
+            self._last_arrival_s = time.monotonic()
+            self.get_logger().info(f'instruction: {instruction!r}')
+            self._worker.submit_reset(instruction)
+
+    def _end(self, outcome: int, reason: str) -> None:
+        """End the session and its goal, if it has one."""
+        with self._lock:
+            session, self._session = self._session, None
+        if session is not None and self._goals.finish(outcome, reason, session.steps):
+            self.get_logger().info(f'{NAMES[outcome]} after {session.steps} steps: '
+                                   f'{session.instruction!r} ({reason})')
+
+    def _reset(self, instruction: str) -> None:
+        """Reset the policy (worker thread); a sentence it refuses ends the session only."""
+        try:
+            self._policy.reset(instruction)
+        except DySLVLAError as error:
+            self.get_logger().error(f'instruction {instruction!r} refused by the policy: {error}')
+            self._end(OUTCOME.ERROR, str(error))
+
+    def _on_instruction(self, message: String) -> None:
+        session = self._session
+        if self._goals.is_active:
+            if session is None or message.data != session.instruction:
+                self.get_logger().warning(
+                    f'instruction {message.data!r} ignored: a goal owns the policy; cancel it or '
+                    'send a new goal')
+        elif reason := self._refuse(message.data):
+            self._end(OUTCOME.CANCELED, 'empty instruction')
+            self.get_logger().info(f'instruction {message.data!r} not started: {reason}')
+        else:
+            self._begin(message.data)
+
+    def _on_status(self, status: TaskStatus) -> None:
+        """End the goal when the judge has decided about it."""
+        outcomes = {TaskStatus.SUCCEEDED: OUTCOME.SUCCEEDED, TaskStatus.FAILED: OUTCOME.FAILED}
+        session = self._session
+        if status.state not in outcomes or session is None or session.first_stamp_ns is None:
+            return
+        # A judgement made before this goal's first step belongs to the goal before it.
+        if messages.ns_from_time(status.header.stamp) > session.first_stamp_ns \
+                and self._goals.is_active:
+            self._end(outcomes[status.state], status.detail or f'task {status.task!r}')
+
+    # ------------------------------------------------------------------ observe
+    def _on_sample(self, stream: str, message) -> None:
+        stamp_ns = messages.ns_from_time(message.header.stamp)
+        with self._lock:
+            if self._assembler.push(stream, stamp_ns, message):
+                self.get_logger().warning('time was set back; stored observations are dropped')
+                self._acted_stamp_ns = self._cached = None
+            self._last_arrival_s = time.monotonic()
+            self._counters.samples += 1
+            if self._is_input_lost:
+                self._is_input_lost = False
+                self.get_logger().info('observations are back')
+            if self.parameters.trigger == 'observation' and self._worker is not None:
+                self._act_on_complete_set(stream)
+
+    def _act_on_complete_set(self, stream: str) -> None:
+        assembly = self._assembler.complete()
+        if assembly is None or self._session is None:
+            return
+        if assembly.stamp_ns == self._ignored_stamp_ns:
+            self._ignored_stamp_ns = None
+            self._assembler.clear()
+        elif assembly.stamp_ns != self._acted_stamp_ns:
+            self._submit(assembly)
+        elif stream == self._streams[0] and self._cached is not None:
+            # The observation was sent again: our answer got lost. Same stamp, same action.
+            self._counters.resent += 1
+            self._stats.publish(self._cached[1])
+            self._actions.publish(self._cached[0])
+
+    def _on_tick(self) -> None:
+        with self._lock:
+            if self._worker is None or self._session is None:
+                return
+            assembly = self._assembler.at(self.get_clock().now().nanoseconds)
+            self._hold_reason = assembly.reason
+            if not assembly.is_usable:
+                self._counters.dropped += 1
+            elif self._worker.is_busy:
+                self._counters.missed += 1
+            elif assembly.stamp_ns != self._acted_stamp_ns:
+                self._submit(assembly)
+
+    def _submit(self, assembly: Assembly) -> None:
+        session = self._session
+        if session.first_stamp_ns is None:
+            session.first_stamp_ns = assembly.stamp_ns
+        self._acted_stamp_ns, self._ignored_stamp_ns, self._cached = assembly.stamp_ns, None, None
+        self._worker.submit(Job(assembly, session, time.monotonic(), self._gripper_command))
+
+    def _forget_observations(self) -> None:
+        self._assembler.clear()
+        self._acted_stamp_ns = self._cached = None
+
+    # ------------------------------------------------------------------ infer (worker thread)
+    def _infer(self, job: Job) -> None:
+        """Decode, act, limit, publish. An exception on the way publishes nothing."""
+        samples = job.assembly.samples
+        robot_obs = None
+        if PROPRIOCEPTION[0] in samples:
+            robot_obs = messages.robot_obs_from_messages(
+                samples['joint_states'].value, samples['ee_pose'].value, job.gripper_command)
+        images = [messages.image_from_message(samples[name].value) for name in IMAGES]
+        step = self._policy.act(Observation(*images, robot_obs, job.assembly.stamp_ns))
+        limited = limit_action(step.action)
+        now_ns = self.get_clock().now().nanoseconds
+        age_s = max(0, now_ns - job.assembly.stamp_ns) / 1e9
+        latency_ms = 1e3 * (time.monotonic() - job.arrival_s)
+        action = messages.action_message(limited.action, job.assembly.stamp_ns,
+                                         self.parameters.action_frame, step.index)
+        stats = messages.stats_message(
+            step, job.assembly.stamp_ns, {n: s.stamp_ns for n, s in samples.items()},
+            limited.reasons, 1e3 * age_s, latency_ms)
+        self._publish(job, action, stats, age_s)
+
+    # ------------------------------------------------------------------ publish (worker thread)
+    def _publish(self, job: Job, action: EndEffectorAction, stats: InferenceStats,
+                 age_s: float) -> None:
+        with self._lock:
+            session, counters = self._session, self._counters
+            if session is not job.session or self._worker is None:
+                return  # preempted, cancelled or stopped while the policy was thinking
+            limit_s = self.parameters.max_observation_age_s
+            if self.parameters.trigger == 'timer' and age_s > limit_s:
+                counters.dropped += 1
+                self.get_logger().warning(
+                    f'action dropped: its observation is {age_s:.3f} s old, limit {limit_s} s',
+                    throttle_duration_sec=1.0)
+                return
+            self._stats.publish(stats)
+            self._actions.publish(action)
+            self._cached = action, stats
+            self._gripper_command = float(action.gripper)
+            session.steps += 1
+            counters.steps += 1
+            counters.limited += bool(stats.limit_reasons)
+            counters.latency_ms.add(stats.latency_ms)
+            counters.decoder_ms.add(stats.decoder_ms)
+            counters.layers.add(float(stats.executed_total))
+            self._goals.feedback(session.steps, stats)
+            if session.max_steps and session.steps >= session.max_steps:
+                self._end(OUTCOME.STEP_LIMIT, f'{session.max_steps} actions sent')
+
+    # ------------------------------------------------------------------ report
+    def _report_input(self) -> Report:
+        with self._lock:
+            session, arrival = self._session, self._last_arrival_s
+            silence_s = time.monotonic() - arrival if arrival is not None else float('inf')
+            is_lost = session is not None and silence_s > self.parameters.input_timeout_s
+            if is_lost and not self._is_input_lost:
+                self._is_input_lost = True
+                self.get_logger().error(
+                    f'no observation for {silence_s:.1f} s; sending nothing until they return')
+            return self._counters.input_report(session, self._streams, silence_s, is_lost,
+                                               self._hold_reason)
+
+    def _report_inference(self) -> Report:
+        with self._lock:
+            return self._counters.inference_report(self._failure, self._worker is not None)
+
+    # ------------------------------------------------------------------ stop
+    def _on_failure(self, error: Exception) -> None:
+        """The policy raised (worker thread): say it, send nothing, become inactive."""
+        self._failure = f'{type(error).__name__}: {error}'
+        self.get_logger().error(
+            f'the policy failed and the node becomes inactive: {self._failure}\n'
+            + ''.join(traceback.format_exception(error)))
+        self.executor.create_task(self.trigger_deactivate)
+
+    def _stop(self, reason: str) -> None:
+        """The one stop sequence: no new work, no message in flight, then the goal's result."""
+        with self._lock:
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.stop()
+            self._end(OUTCOME.ERROR, reason)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop the inference thread, then the publishers."""
+        self._stop(self._failure or 'the node was deactivated')
+        self.get_logger().info('inactive; nothing is sent')
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Remove all entities and the policy."""
+        self._destroy_entities()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop from any state."""
+        self._stop('the node is shutting down')
+        self._destroy_entities()
+        return super().on_shutdown(state)
+
+    def _destroy_entities(self) -> None:
+        for destroy, entity in reversed(self._entities):
+            destroy(entity)
+        self._entities.clear()
+        self._policy = None
+
+    def close(self) -> None:
+        """End of the process: stop, and say so."""
+        self._stop('the node is shutting down')
+        self.get_logger().info(f'stopped after {self._counters.steps} steps')
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of ``policy_node``."""
+    return run_node(PolicyNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
