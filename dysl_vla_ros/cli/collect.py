@@ -23,10 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Collect, showing progress; prints the manifest."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    from dysl_vla_ros.training.collect import collect, CollectConfig
+    from dysl_vla_ros.training.collect import CollectConfig, collect
 
     config = load_yaml(CollectConfig, args.config or share_directory() / 'config/collect.yaml')
     overrides = {k: getattr(args, k) for k in ('chains', 'seed', 'workers', 'learner')

@@ -22,8 +22,13 @@ def run(args: argparse.Namespace) -> int:
     """Train with a progress bar; a log line every 20 s goes to <out>/train.log."""
     from pathlib import Path
 
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     from dysl_vla_ros.training.behaviour_cloning import BehaviourCloning, TrainConfig
 

@@ -1,0 +1,149 @@
+# Copyright 2026 The dysl_vla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""``dysl-vla evaluate``: run a suite in closed loop and print the CALVIN table.
+
+    dysl-vla evaluate --suite furniture-singles --count 100 --strategy dysl --out runs/singles
+
+Over ROS (default, two processes) or in one process (``--in-process``, for development).
+"""
+
+import argparse
+import json
+from pathlib import Path
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dysl_vla_ros.evaluation.suites import Suite
+
+SUITES = ('furniture-singles', 'furniture-chains', 'shuffled', 'demo')
+DEFAULT_CHECKPOINT = 'package://dysl_vla_ros/weights/dysl-mini'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument('--suite', default='furniture-singles',
+                        help=f'{", ".join(SUITES)} or a suite file (default: %(default)s)')
+    parser.add_argument('--count', type=int,
+                        help='number of episodes (default: 100 singles, 50 chains; a file: all)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the suite')
+    parser.add_argument('--max-steps', type=int, default=360,
+                        help='control steps per subtask, for built suites (CALVIN: 360)')
+    parser.add_argument('--strategy', choices=('dense', 'dysl'), default='dysl')
+    parser.add_argument('--checkpoint', default=DEFAULT_CHECKPOINT,
+                        help='weights folder (default: %(default)s)')
+    parser.add_argument('--device', default='cpu', help='torch device')
+    parser.add_argument('--out',
+                        help='new results folder (default: runs/<suite>-<strategy>-<time>)')
+    transport = parser.add_mutually_exclusive_group()
+    transport.add_argument('--ros', dest='transport', action='store_const', const='ros',
+                           default='ros', help='two ROS processes in lockstep (default)')
+    transport.add_argument('--in-process', dest='transport', action='store_const',
+                           const='in-process', help='one process, no ROS')
+    parser.add_argument('--workers', type=int, default=1, help='processes with --in-process')
+    parser.add_argument('--videos', action='store_true', help='record videos')
+    parser.add_argument('--save-suite', help='write the suite to this file and stop')
+
+
+def build_suite(name: str, count: int | None, seed: int, max_steps: int) -> 'Suite':
+    """Build or load a suite by name.
+
+    Raises:
+        ConfigError: If it is neither a known name nor a readable file.
+    """
+    from dysl_vla_ros.errors import ConfigError
+    from dysl_vla_ros.evaluation import suites
+    if count is not None and count < 1:
+        raise ConfigError(f'--count: got {count}, expected >= 1')
+    if name == 'furniture-singles':
+        return suites.furniture_singles(count or 100, seed, max_steps)
+    if name == 'shuffled':
+        return suites.shuffled(suites.furniture_singles(count or 100, seed, max_steps), seed)
+    if name == 'furniture-chains':
+        return suites.furniture_chains(count or 50, seed, max_steps=max_steps)
+    if name == 'demo':
+        return suites.demo_chains(count or 3)
+    if not Path(name).is_file():
+        raise ConfigError(f'--suite: {name!r} is neither a file nor one of {list(SUITES)}')
+    suite = suites.load_suite(name)
+    return suite.head(count) if count is not None else suite
+
+
+def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, device: str = 'cpu',
+              transport: str = 'ros', workers: int = 1, videos: bool = False) -> dict[str, Any]:
+    """Run a suite into a new results folder with a progress bar.
+
+    Returns:
+        The content of the written results.json.
+
+    Raises:
+        ConfigError: If the folder already holds episodes, or ROS is missing.
+        CheckpointError: If the weights folder is not one.
+        SimulationError: If a process of the loop ends early.
+    """
+    from rich import progress
+
+    from dysl_vla_ros.cli.closed_loop import ClosedLoop
+    from dysl_vla_ros.errors import ConfigError
+    from dysl_vla_ros.evaluation import recording
+    from dysl_vla_ros.evaluation.inprocess import CheckpointFactory, evaluate_parallel
+    from dysl_vla_ros.evaluation.manifest import build_manifest
+    from dysl_vla_ros.evaluation.results import build_results, write_results
+    from dysl_vla_ros.evaluation.suites import save_suite
+    from dysl_vla_ros.resources import resolve
+
+    if recording.finished_episodes(folder):
+        raise ConfigError(f'{folder} already holds episodes; choose another --out folder or '
+                          'delete it')
+    weights = resolve(checkpoint)
+    config = {'suite': suite.name, **suite.metadata, 'episodes': len(suite),
+              'strategy': strategy, 'device': device, 'transport': transport, 'mode': 'lockstep',
+              'workers': workers, 'torch_threads': 1, 'videos': videos}
+    manifest = build_manifest(config, weights)  # also checks the weights, before anything starts
+    folder.mkdir(parents=True, exist_ok=True)
+    suite_file = save_suite(suite, folder / 'suite.json')
+    (folder / recording.OPTIONS_FILE).write_text(json.dumps({'videos': videos}))
+    begin = time.perf_counter()
+    columns = (progress.TextColumn('{task.description}'), progress.BarColumn(),
+               progress.MofNCompleteColumn(), progress.TextColumn('{task.fields[info]}'),
+               progress.TimeElapsedColumn())
+    with progress.Progress(*columns) as bar:
+        task = bar.add_task(f'{suite.name} {strategy}', total=len(suite), info='')
+        if transport == 'ros':
+            loop = ClosedLoop(
+                folder, suite_file,
+                {'checkpoint': str(weights.resolve()), 'strategy': strategy, 'device': device},
+                {'scene': suite.metadata.get('scene', 'calvin_scene_D')})
+            loop.run(lambda done, line: bar.update(task, completed=len(done), info=_short(line)))
+        else:
+            factory = CheckpointFactory(str(weights), strategy,
+                                        suite.metadata.get('scene', 'calvin_scene_D'), device)
+            evaluate_parallel(factory, suite, folder, videos, workers, lambda result: bar.update(
+                task, advance=1, info=f'{result["succeeded"]}/{len(result["subtasks"])}'))
+    manifest['wall_s'] = time.perf_counter() - begin
+    recordings = recording.read_recordings(folder, [spec.episode_id for spec in suite])
+    results = build_results(suite.name, strategy, transport, recordings, manifest)
+    write_results(folder, results)
+    return results
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate and print the tables."""
+    suite = build_suite(args.suite, args.count, args.seed, args.max_steps)
+    if args.save_suite:
+        from dysl_vla_ros.evaluation.suites import save_suite
+        print(f'{len(suite)} episodes in {save_suite(suite, args.save_suite)}')
+        return 0
+    out = args.out or f'runs/{suite.name}-{args.strategy}-{time.strftime("%Y%m%d-%H%M%S")}'
+    results = run_suite(suite, Path(out), args.strategy, args.checkpoint, args.device,
+                        args.transport, args.workers, args.videos)
+    from dysl_vla_ros.cli import tables
+    tables.show_scores([results])
+    tables.show_costs([results])
+    print(f'results in {out}/results.json')
+    return 0
+
+
+def _short(line: str) -> str:
+    """The message of a ROS log line ``[INFO] [time] [node]: message``."""
+    return line.rsplit(']: ', 1)[-1][:60]

@@ -1,0 +1,90 @@
+# Copyright 2026 The dysl_vla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""``dysl-vla evaluate``: the right suite, results on disk, old results never mixed with new."""
+
+import json
+
+from fake_rollout import FakeFactory
+import pytest
+
+from dysl_vla_ros.cli import evaluate
+from dysl_vla_ros.cli.__main__ import main
+from dysl_vla_ros.errors import ConfigError
+
+pytestmark = pytest.mark.sim
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A folder that looks like weights; the fake factory never reads it."""
+    folder = tmp_path / 'weights'
+    folder.mkdir()
+    (folder / 'model.safetensors').write_bytes(b'weights')
+    return str(folder)
+
+
+@pytest.fixture
+def faked(monkeypatch):
+    from dysl_vla_ros.evaluation import inprocess
+    monkeypatch.setattr(inprocess, 'CheckpointFactory', lambda *args: FakeFactory(args[1], 5))
+
+
+def test_names_build_the_suites_they_say():
+    assert evaluate.build_suite('furniture-singles', 9, 0, 100).name == 'furniture-singles'
+    chains = evaluate.build_suite('furniture-chains', 2, 0, 100)
+    assert {(len(s.subtasks), s.max_steps) for s in chains} == {(5, 100)}
+    assert evaluate.build_suite('shuffled', 3, 0, 360).name == 'shuffled'
+    assert len(evaluate.build_suite('demo', None, 0, 360)) == 3
+
+
+@pytest.mark.parametrize(('name', 'count'), [('furniture-single', None), ('demo', 0)])
+def test_wrong_suites_are_refused(name, count):
+    with pytest.raises(ConfigError):
+        evaluate.build_suite(name, count, 0, 360)
+
+
+def test_a_run_leaves_complete_results(tmp_path, weights, faked, capsys):
+    out = tmp_path / 'run'
+    suite_file = tmp_path / 'suite.json'
+    assert main(['evaluate', '--suite', 'furniture-singles', '--count', '4',
+                 '--save-suite', str(suite_file)]) == 0
+    assert main(['evaluate', '--suite', str(suite_file), '--count', '3', '--in-process',
+                 '--strategy', 'dense', '--checkpoint', weights, '--out', str(out)]) == 0
+    results = json.loads((out / 'results.json').read_text())
+    assert [e['succeeded'] for e in results['episodes']] == [1, 1, 1]
+    assert results['strategy'] == 'dense'
+    assert results['metrics']['average_length']['value'] == 1.0
+    assert results['layers']['total']['mean'] == 10
+    assert results['calvin']['furniture-singles/dense']['chain_sr'] == {'1': 1.0}
+    assert results['manifest']['checkpoint']['sha256'].keys() == {'model.safetensors'}
+    assert 'average length' in capsys.readouterr().out.replace('\n', ' ')
+
+
+def test_a_folder_with_results_is_not_mixed_with_new_ones(tmp_path, weights, faked, capsys):
+    arguments = ['evaluate', '--suite', 'demo', '--count', '1', '--in-process',
+                 '--checkpoint', weights, '--out', str(tmp_path / 'run')]
+    assert main(arguments) == 0
+    assert main(arguments) == 1
+    assert 'already holds episodes' in capsys.readouterr().err
+
+
+def test_missing_weights_are_an_error_before_anything_is_written(tmp_path, capsys):
+    out = tmp_path / 'run'
+    assert main(['evaluate', '--suite', 'demo', '--in-process', '--checkpoint',
+                 str(tmp_path / 'none'), '--out', str(out)]) == 1
+    assert 'model.safetensors' in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_the_demo_compares_both_strategies_and_writes_the_report(
+        tmp_path, weights, faked, capsys):
+    arguments = ['demo', '--in-process', '--no-videos', '--chains', '2', '--dense-chains', '1',
+                 '--checkpoint', weights, '--runs', str(tmp_path / 'runs'),
+                 '--out', str(tmp_path / 'report')]
+    assert main(arguments) == 0
+    assert main(arguments) == 0  # again: its own folders are replaced
+    output = capsys.readouterr().out
+    assert 'dysl' in output
+    assert 'dense' in output
+    page = (tmp_path / 'report' / 'index.html').read_text()
+    assert 'The dense comparison ran 1 of 2 chains' in page
