@@ -25,7 +25,8 @@ ARGUMENTS = (
     ('namespace', '', 'Namespace of both nodes (/clock stays global)'),
     ('use_sim_time', 'true', 'The policy takes the time from /clock'),
     ('mode', 'lockstep', 'lockstep: one step per action; live: 30 Hz of /clock'),
-    ('suite', '', 'File with the episodes to run; empty waits for a reset service call'),
+    ('suite', 'demo', 'Episodes: furniture-singles, furniture-chains, demo or a file; empty '
+     'waits for a reset service call'),
     ('results_dir', '', 'Folder for recordings; empty records nothing'),
     ('exit_when_done', 'false', 'Shut everything down after the suite'),
     ('checkpoint', 'package://dysl_vla_ros/weights/dysl-mini', 'Weights folder'),

@@ -25,7 +25,8 @@ ARGUMENTS = (
      'YAML file with the parameters of the simulation bridge'),
     ('namespace', '', 'Namespace of the node and its topics (/clock stays global)'),
     ('mode', 'lockstep', 'lockstep: one step per action; live: 30 Hz of /clock'),
-    ('suite', '', 'File with the episodes to run; empty waits for a reset service call'),
+    ('suite', '', 'Episodes: furniture-singles, furniture-chains, demo or a file; empty waits '
+     'for a reset service call'),
     ('results_dir', '', 'Folder for recordings; empty records nothing'),
     ('env_factory', '', 'module:function of another world; empty uses the play table'),
     ('exit_when_done', 'false', 'Shut the launch down after the suite'),

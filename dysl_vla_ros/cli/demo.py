@@ -35,9 +35,10 @@ def run(args: argparse.Namespace) -> int:
     import time
 
     from dysl_vla_ros.cli import tables
-    from dysl_vla_ros.cli.evaluate import build_suite, run_suite
+    from dysl_vla_ros.cli.evaluate import run_suite
     from dysl_vla_ros.evaluation.manifest import describe_checkpoint
     from dysl_vla_ros.evaluation.report import write_report
+    from dysl_vla_ros.evaluation.suites import build_suite
     from dysl_vla_ros.resources import resolve
 
     begin = time.perf_counter()
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         shutil.rmtree(folder, ignore_errors=True)
         folders.append(folder)
         results.append(run_suite(
-            build_suite('demo', count, 0, 360), folder, strategy, args.checkpoint, args.device,
+            build_suite('demo', count), folder, strategy, args.checkpoint, args.device,
             'in-process' if args.in_process else 'ros', videos=not args.no_videos))
     tables.show_scores(results)
     tables.show_costs(results)

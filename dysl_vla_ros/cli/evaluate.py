@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dysl_vla_ros.evaluation.suites import Suite
 
-SUITES = ('furniture-singles', 'furniture-chains', 'shuffled', 'demo')
 DEFAULT_CHECKPOINT = 'package://dysl_vla_ros/weights/dysl-mini'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument('--suite', default='furniture-singles',
-                        help=f'{", ".join(SUITES)} or a suite file (default: %(default)s)')
+                        help='furniture-singles, furniture-chains, shuffled, demo or a suite file '
+                             '(default: %(default)s)')
     parser.add_argument('--count', type=int,
                         help='number of episodes (default: 100 singles, 50 chains; a file: all)')
     parser.add_argument('--seed', type=int, default=0, help='seed of the suite')
@@ -43,30 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--workers', type=int, default=1, help='processes with --in-process')
     parser.add_argument('--videos', action='store_true', help='record videos')
     parser.add_argument('--save-suite', help='write the suite to this file and stop')
-
-
-def build_suite(name: str, count: int | None, seed: int, max_steps: int) -> 'Suite':
-    """Build or load a suite by name.
-
-    Raises:
-        ConfigError: If it is neither a known name nor a readable file.
-    """
-    from dysl_vla_ros.errors import ConfigError
-    from dysl_vla_ros.evaluation import suites
-    if count is not None and count < 1:
-        raise ConfigError(f'--count: got {count}, expected >= 1')
-    if name == 'furniture-singles':
-        return suites.furniture_singles(count or 100, seed, max_steps)
-    if name == 'shuffled':
-        return suites.shuffled(suites.furniture_singles(count or 100, seed, max_steps), seed)
-    if name == 'furniture-chains':
-        return suites.furniture_chains(count or 50, seed, max_steps=max_steps)
-    if name == 'demo':
-        return suites.demo_chains(count or 3)
-    if not Path(name).is_file():
-        raise ConfigError(f'--suite: {name!r} is neither a file nor one of {list(SUITES)}')
-    suite = suites.load_suite(name)
-    return suite.head(count) if count is not None else suite
 
 
 def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, device: str = 'cpu',
@@ -129,9 +105,9 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate and print the tables."""
+    from dysl_vla_ros.evaluation.suites import build_suite, save_suite
     suite = build_suite(args.suite, args.count, args.seed, args.max_steps)
     if args.save_suite:
-        from dysl_vla_ros.evaluation.suites import save_suite
         print(f'{len(suite)} episodes in {save_suite(suite, args.save_suite)}')
         return 0
     out = args.out or f'runs/{suite.name}-{args.strategy}-{time.strftime("%Y%m%d-%H%M%S")}'

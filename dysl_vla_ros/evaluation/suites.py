@@ -18,6 +18,7 @@ import numpy as np
 from dysl_vla_ros.errors import ConfigError, ContractError
 from dysl_vla_ros.evaluation.episode import DEFAULT_MAX_STEPS, EpisodeSpec, Subtask
 
+SUITES = ('furniture-singles', 'furniture-chains', 'shuffled', 'demo')
 DEMO_SEED = 7
 _STREAM = 0x6576616C  # separates our random numbers from those of training data
 # CALVIN's robot state at the start of every evaluation chain (design/calvin.md section 5.4).
@@ -98,6 +99,35 @@ def load_suite(path: str | Path) -> Suite:
                           'evaluate --save-suite') from error
     except (ValueError, KeyError, TypeError, AttributeError, ContractError) as error:
         raise ConfigError(f'{path}: not a suite: {error!r}') from error
+
+
+def build_suite(name: str, count: int | None = None, seed: int = 0,
+                max_steps: int = DEFAULT_MAX_STEPS) -> Suite:
+    """Build a suite by name (one of ``SUITES``), or load a suite file.
+
+    Args:
+        name: Name or path; a name wins over a file of the same name.
+        count: Episodes; None: 100 singles, 50 chains, 3 for the demo, a file's all.
+        seed: Seed of a built suite.
+        max_steps: Control steps per subtask of a built suite.
+
+    Raises:
+        ConfigError: If it is neither a known name nor a readable file, or count < 1.
+    """
+    if count is not None and count < 1:
+        raise ConfigError(f'number of episodes: got {count}, expected >= 1')
+    if name == 'furniture-singles':
+        return furniture_singles(count or 100, seed, max_steps)
+    if name == 'shuffled':
+        return shuffled(furniture_singles(count or 100, seed, max_steps), seed)
+    if name == 'furniture-chains':
+        return furniture_chains(count or 50, seed, max_steps=max_steps)
+    if name == 'demo':
+        return demo_chains(count or 3)
+    if not Path(name).is_file():
+        raise ConfigError(f'suite {name!r} is neither a file nor one of {list(SUITES)}')
+    suite = load_suite(name)
+    return suite.head(count) if count is not None else suite
 
 
 def furniture_singles(count: int = 100, seed: int = 0,

@@ -81,7 +81,8 @@ class BridgeParameters:
         '', 'module:function that returns (environment, oracle) instead of the play table; '
             'called with these parameters. For tests.')
     suite: str = field(
-        '', 'JSON or YAML file with the episodes to evaluate; empty waits for ~/reset_episode.')
+        '', 'Episodes to evaluate: furniture-singles, furniture-chains, shuffled, demo, or a file '
+            'of dysl-vla evaluate --save-suite; empty waits for ~/reset_episode.')
     results_dir: str = field('', 'Folder for recordings and results; empty records nothing.')
     policy_action: str = field(
         'policy_node/execute_instruction', "Name of the policy's ExecuteInstruction action.")

@@ -63,8 +63,8 @@ class SimBridgeNode(Node):
     def _load_suite(self) -> list[EpisodeSpec]:
         if not self.parameters.suite:
             return []
-        from dysl_vla_ros.evaluation.suites import load_suite
-        return list(load_suite(resolve(self.parameters.suite)))
+        from dysl_vla_ros.evaluation.suites import build_suite
+        return list(build_suite(str(resolve(self.parameters.suite))))
 
     def _create_world(self) -> tuple[Any, Any]:
         if self.parameters.env_factory:

@@ -262,4 +262,5 @@ def _require_action(values: np.ndarray) -> None:
     if not np.isfinite(values).all():
         raise ContractError(f'action: not finite: {values}')
     if values[-1] not in (-1.0, 1.0):
-        raise ContractError(f'action: gripper command {values[-1]!r}: expected exactly -1 or +1')
+        raise ContractError(f'action: gripper command {float(values[-1])}: expected exactly -1 '
+                            'or +1')

@@ -86,7 +86,7 @@ def table_urdf(scene: SceneSpec) -> str:
         box((-0.2015, 0.2015), (-0.0015, 0.0812), (-0.0609, -0.038), door),
         box((0.1769, 0.2015), (-0.0015, 0.0812), (-0.038, 0.1574), door),
         box((-0.2015, -0.1769), (-0.0015, 0.0812), (-0.038, 0.1574), door),
-        box((-0.1769, 0.1769), (-0.0015, 0.0214), (-0.038, 0.1574), door),
+        box((-0.1769, 0.1769), (-0.0015, 0.0224), (-0.038, 0.1574), door),  # blocks rest on it
         box((0.0959, 0.1206), (0.0196, 0.0601), (0.182, 0.2612), _GREY),
         box((-0.1206, -0.0959), (0.0196, 0.0601), (0.182, 0.2612), _GREY),
         box((-0.0959, 0.0959), (0.0196, 0.0601), (0.2383, 0.2612), _GREY),
@@ -99,7 +99,9 @@ def table_urdf(scene: SceneSpec) -> str:
     button = [Shape('cylinder', (0.032, 0.024), (0.0, 0.0, 0.012), rgba=_BLACK)]
     led = [box((-0.08, 0.08), (-0.02, 0.02), (-0.008, 0.008), _WHITE)]
     bulb = [Shape('sphere', (0.028,), (0.0, 0.0, 0.014), rgba=_WHITE)]
-    plank = [box((-0.26, 0.26), (-0.07, 0.07), (-0.02, 0.0), _DARK)]
+    # One millimetre higher than drawn: the collision margin of CALVIN's convex plank.
+    plank = [box((-0.26, 0.26), (-0.07, 0.07), (-0.02, 0.0), _DARK, is_solid=False),
+             box((-0.26, 0.26), (-0.07, 0.07), (-0.02, 0.001), _DARK, is_visual=False)]
     half = math.pi / 2
     links = [
         urdf.link('base_link', _base_shapes(scene), 0.0, _TABLE_FRICTION),

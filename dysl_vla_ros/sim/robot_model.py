@@ -11,6 +11,7 @@ import copy
 from pathlib import Path
 import xml.etree.ElementTree as ElementTree
 
+import numpy as np
 import pybullet_data
 
 _FINGER_BOXES = (  # finger frame of the left finger: x, y, z ranges in metres
@@ -20,11 +21,17 @@ _FINGER_BOXES = (  # finger frame of the left finger: x, y, z ranges in metres
 )
 
 
+# Bullet gives convex meshes, which CALVIN's fingers are, a collision margin that boxes lack:
+# without it a gripped block is not touched.
+_MESH_MARGIN_M = 0.001
+
+
 def _box_element(tag: str, x: tuple[float, float], y: tuple[float, float],
                  z: tuple[float, float]) -> ElementTree.Element:
     element = ElementTree.Element(tag)
+    margin = _MESH_MARGIN_M if tag == 'collision' else 0.0
     centre = [(r[0] + r[1]) / 2 for r in (x, y, z)]
-    size = [r[1] - r[0] for r in (x, y, z)]
+    size = [r[1] - r[0] + 2 * margin for r in (x, y, z)]
     ElementTree.SubElement(element, 'origin', xyz=' '.join(map(repr, centre)), rpy='0 0 0')
     geometry = ElementTree.SubElement(element, 'geometry')
     ElementTree.SubElement(geometry, 'box', size=' '.join(map(repr, size)))
@@ -45,18 +52,19 @@ def _extra_links() -> str:
            '<inertia ixx="1" ixy="0" ixz="0" iyy="1" iyz="0" izz="1"/></inertial>'
            '<contact><lateral_friction value="1"/><spinning_friction value=".001"/></contact>')
     # Pad 4 x 18.5 x 25 mm, inner face 0.9 mm from the mid plane at q = 0 (design/calvin.md 2.3).
-    shape = '<geometry><box size="0.004 0.0185 0.025"/></geometry>'
-    origin = '<origin xyz="{x} 0 0.0171" rpy="0 0 0"/>'
+    size = np.array([0.004, 0.0185, 0.025])
+    boxes = {tag: '<origin xyz="0.0181 0 0.0171" rpy="0 0 0"/><geometry>'
+                  f'<box size="{" ".join(map(repr, extent.tolist()))}"/></geometry>'
+             for tag, extent in (('visual', size), ('collision', size + 2 * _MESH_MARGIN_M))}
     parts = []
     for side, sign in (('left', 1), ('right', -1)):
-        x = 0.0181
-        solid = origin.format(x=x) + shape
         parts.append(
             f'<joint name="joint_finger_tip_{side}" type="fixed">'
             f'<origin xyz="{sign * 0.0009} {sign * 0.021} 0.066" rpy="0 0 {-sign * 1.57}"/>'
             f'<parent link="panda_{side}finger"/><child link="finger_{side}_tip"/></joint>'
-            f'<link name="finger_{side}_tip">{pad}<visual>{solid}</visual>'
-            f'<collision>{solid}</collision></link>')
+            f'<link name="finger_{side}_tip">{pad}'
+            f'<visual>{boxes["visual"]}</visual>'
+            f'<collision>{boxes["collision"]}</collision></link>')
     parts.append(
         '<joint name="camera_joint" type="fixed"><parent link="panda_hand"/>'
         '<child link="gripper_cam"/><origin xyz="-0.1 0 0" rpy="1.3 0 -1.57"/></joint>'

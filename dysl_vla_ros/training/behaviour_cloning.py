@@ -10,7 +10,7 @@ network that is nearly twice as fast as threads inside every operation.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ from dysl_vla_ros.model.config import VLAConfig
 from dysl_vla_ros.model.tokenizer import InstructionTokenizer
 from dysl_vla_ros.model.vla import DySLVLA
 from dysl_vla_ros.training.curves import plot_curves
-from dysl_vla_ros.training.dataset import Batch, Demonstrations, shift_images
+from dysl_vla_ros.training.dataset import Batch, Demonstrations, draw_shifts, shift_images
 from dysl_vla_ros.training.losses import LocalisationHead, action_loss
 
 # The last projection of each residual branch of a decoder layer.
@@ -205,28 +205,26 @@ class BehaviourCloning:
             step -= phase.steps
         return self.config.phases[-1]
 
-    def _augment(self, batch: Batch) -> torch.Tensor:
+    def _draw_augmentation(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Shifts (count, 2, 2) and brightness gains (count,) for one batch."""
         config, state = self.config, self.state
-        images = shift_images(batch.images, config.shift, state.generator)
-        pixels = state.model.normalise(images)
-        if config.brightness:
-            gain = torch.rand(len(batch.instructions), generator=state.generator)
-            gain = 1 + config.brightness * (2 * gain - 1)
-            pixels = pixels * gain.view(-1, 1, 1, 1, 1, 1)
-        return pixels
+        gain = torch.rand(count, generator=state.generator)
+        return (draw_shifts(count, config.shift, state.generator),
+                1 + config.brightness * (2 * gain - 1))
 
     def train_step(self) -> dict[str, float]:
         """One optimiser step; returns the losses."""
         config, state = self.config, self.state
         phase = self.phase(state.step)
         batch = self.data.windows(self.data.train, state.rng, phase.batch, phase.window)
-        batch = replace(batch, images=self._augment(batch))
         for group in state.optimiser.param_groups:
             group['lr'] = self.learning_rate(state.step)
         state.model.train()
         parameters = [*state.model.parameters(), *state.auxiliary.parameters()]
-        parts = list(self._pool.map(partial(self._gradients, parameters),
-                                    batch.split(config.threads)))
+        shifts, gains = self._draw_augmentation(phase.batch)
+        parts = list(self._pool.map(
+            partial(self._gradients, parameters), batch.split(config.threads),
+            shifts.tensor_split(config.threads), gains.tensor_split(config.threads)))
         for parameter, *gradients in zip(parameters, *(part[0] for part in parts), strict=True):
             used = [g for g in gradients if g is not None]
             parameter.grad = sum(used[1:], used[0]) / len(parts) if used else None
@@ -242,12 +240,14 @@ class BehaviourCloning:
         return losses
 
     def _gradients(self, parameters: list[torch.nn.Parameter], batch: Batch,
+                   shifts: torch.Tensor, gains: torch.Tensor,
                    ) -> tuple[tuple[torch.Tensor | None, ...], dict[str, float]]:
         """Gradients and losses of a part of a batch; called on several threads at once."""
         config, state = self.config, self.state
         ids, mask = self.tokenizer.encode_batch(batch.instructions)
+        pixels = state.model.normalise(shift_images(batch.images, shifts))
         pose, gripper, media = state.model.forward_window(
-            batch.images, ids, mask,
+            pixels.mul_(gains.view(-1, 1, 1, 1, 1, 1)), ids, mask,
             batch.robot_obs if state.model.config.head.use_state else None)
         loss, pose_loss = action_loss(pose, gripper, batch.actions, batch.valid,
                                       config.huber_delta, config.gripper_weight)

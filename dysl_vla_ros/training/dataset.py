@@ -32,7 +32,7 @@ class Batch:
     """A batch of windows.
 
     Attributes:
-        images: (B, T, 2, 3, H, W) uint8, static then gripper; float32 once normalised.
+        images: (B, T, 2, 3, H, W) uint8, static then gripper.
         instructions: B sentences.
         robot_obs, scene_obs: (B, T, 15) and (B, T, 24) float32.
         actions: (B, T, 7) float32 labels.
@@ -47,9 +47,9 @@ class Batch:
     valid: torch.Tensor
 
     def split(self, parts: int) -> list['Batch']:
-        """At most ``parts`` batches of nearly equal size with the same windows in order."""
-        bounds = np.linspace(0, len(self.instructions),
-                             min(parts, len(self.instructions)) + 1).astype(int)
+        """At most ``parts`` batches with the same windows in order, as tensor_split divides."""
+        sizes = [len(p) for p in self.actions.tensor_split(parts) if len(p)]
+        bounds = np.cumsum([0, *sizes])
         return [Batch(self.images[a:b], self.instructions[a:b], self.robot_obs[a:b],
                       self.scene_obs[a:b], self.actions[a:b], self.valid[a:b])
                 for a, b in itertools.pairwise(bounds.tolist())]
@@ -143,24 +143,24 @@ class Demonstrations:
             torch.from_numpy(self.arrays['actions'][indices]), torch.from_numpy(valid))
 
 
-def shift_images(images: torch.Tensor, pad: tuple[int, int],
-                 generator: torch.Generator) -> torch.Tensor:
-    """Shift each window's images by a random offset with replicated borders.
+def draw_shifts(count: int, pad: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
+    """Random offsets in pixels, (count, 2 cameras, 2): dy, dx within each camera's ``pad``."""
+    return torch.stack([torch.randint(-limit, limit + 1, (count, 2), generator=generator)
+                        for limit in pad], dim=1)
+
+
+def shift_images(images: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+    """Shift images by whole pixels with replicated borders.
 
     Args:
-        images: (B, T, 2, 3, H, W); one offset per window and camera, equal over time.
-        pad: Largest shift in pixels of the static and the gripper camera.
-        generator: Source of randomness.
+        images: (B, T, 2, 3, H, W).
+        offsets: (B, 2, 2) dy, dx per window and camera, equal over time.
     """
     size = images.shape[-1]
-    out = images.clone()
+    out = torch.empty_like(images)
     grid = torch.arange(size)
-    for camera, limit in enumerate(pad):
-        if limit == 0:
-            continue
-        offsets = torch.randint(-limit, limit + 1, (images.shape[0], 2), generator=generator)
-        for row in range(images.shape[0]):
-            dy, dx = int(offsets[row, 0]), int(offsets[row, 1])
+    for row, cameras in enumerate(offsets.tolist()):
+        for camera, (dy, dx) in enumerate(cameras):
             ys, xs = (grid + dy).clamp(0, size - 1), (grid + dx).clamp(0, size - 1)
             out[row, :, camera] = images[row, :, camera][..., ys, :][..., xs]
     return out

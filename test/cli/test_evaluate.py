@@ -7,9 +7,7 @@ import json
 from fake_rollout import FakeFactory
 import pytest
 
-from dysl_vla_ros.cli import evaluate
 from dysl_vla_ros.cli.__main__ import main
-from dysl_vla_ros.errors import ConfigError
 
 pytestmark = pytest.mark.sim
 
@@ -27,20 +25,6 @@ def weights(tmp_path):
 def faked(monkeypatch):
     from dysl_vla_ros.evaluation import inprocess
     monkeypatch.setattr(inprocess, 'CheckpointFactory', lambda *args: FakeFactory(args[1], 5))
-
-
-def test_names_build_the_suites_they_say():
-    assert evaluate.build_suite('furniture-singles', 9, 0, 100).name == 'furniture-singles'
-    chains = evaluate.build_suite('furniture-chains', 2, 0, 100)
-    assert {(len(s.subtasks), s.max_steps) for s in chains} == {(5, 100)}
-    assert evaluate.build_suite('shuffled', 3, 0, 360).name == 'shuffled'
-    assert len(evaluate.build_suite('demo', None, 0, 360)) == 3
-
-
-@pytest.mark.parametrize(('name', 'count'), [('furniture-single', None), ('demo', 0)])
-def test_wrong_suites_are_refused(name, count):
-    with pytest.raises(ConfigError):
-        evaluate.build_suite(name, count, 0, 360)
 
 
 def test_a_run_leaves_complete_results(tmp_path, weights, faked, capsys):

@@ -99,3 +99,17 @@ def test_wrong_requests_are_refused():
     episode = suites.demo_chains(1).episodes[0]
     with pytest.raises(ContractError, match='unique'):
         suites.Suite('twice', (episode, episode))
+
+
+def test_names_build_the_suites_they_say():
+    assert suites.build_suite('furniture-singles', 9, 0, 100).name == 'furniture-singles'
+    chains = suites.build_suite('furniture-chains', 2, 0, 100)
+    assert {(len(s.subtasks), s.max_steps) for s in chains} == {(5, 100)}
+    assert suites.build_suite('shuffled', 3, 0, 360).name == 'shuffled'
+    assert len(suites.build_suite('demo', None, 0, 360)) == 3
+
+
+@pytest.mark.parametrize(('name', 'count'), [('furniture-single', None), ('demo', 0)])
+def test_wrong_suites_are_refused(name, count):
+    with pytest.raises(ConfigError):
+        suites.build_suite(name, count, 0, 360)

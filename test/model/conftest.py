@@ -4,7 +4,6 @@
 
 from dataclasses import dataclass
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -20,8 +19,6 @@ from dysl_vla_ros.model.config import (
 )
 from dysl_vla_ros.model.reference_checkpoint import load_roboflamingo
 from dysl_vla_ros.model.vla import DySLVLA
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -44,12 +41,9 @@ class Reference:
 
 
 @pytest.fixture(scope='session')
-def reference() -> Reference:
+def reference(reference_file) -> Reference:
     """Tiny RoboFlamingo, random weights, recorded from the original code."""
-    root = Path(os.environ.get('DYSL_REFERENCE_DIR', REPOSITORY.parent / 'shared/reference'))
-    folder = root / 'roboflamingo_tiny'
-    if not folder.is_dir():
-        pytest.skip(f'{folder} is missing; set DYSL_REFERENCE_DIR to run the parity tests')
+    folder = reference_file('roboflamingo_tiny')
     c = json.loads((folder / 'config.json').read_text())
     config = VLAConfig(
         name='roboflamingo-tiny',

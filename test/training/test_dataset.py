@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dysl_vla_ros.errors import DatasetError
-from dysl_vla_ros.training.dataset import Demonstrations, shift_images
+from dysl_vla_ros.training.dataset import Demonstrations, draw_shifts, shift_images
 
 
 def test_every_twentieth_seed_is_held_out(make_packed, tmp_path):
@@ -97,7 +97,8 @@ def test_another_image_size_in_a_second_folder_is_refused(make_packed, tmp_path)
 def test_shift_is_one_whole_pixel_offset_per_window_and_camera():
     images = torch.arange(2 * 3 * 2 * 3 * 64).reshape(2, 3, 2, 3, 8, 8) % 251
     images = images.to(torch.uint8)
-    shifted = shift_images(images, (2, 0), torch.Generator().manual_seed(0))
+    offsets = draw_shifts(2, (2, 0), torch.Generator().manual_seed(0))
+    shifted = shift_images(images, offsets)
     assert torch.equal(shifted[:, :, 1], images[:, :, 1])
     grid = torch.arange(8)
     for row in range(2):
