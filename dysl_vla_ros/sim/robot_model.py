@@ -100,4 +100,5 @@ def panda_urdf() -> str:
         mesh.set('filename', str(folder / relative))
     for extra in ElementTree.fromstring(_extra_links()):
         root.append(extra)
+    ElementTree.indent(root)  # short lines, see urdf.py
     return ElementTree.tostring(root, encoding='unicode')

@@ -1,6 +1,10 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A few helpers that write URDF text from primitive shapes."""
+"""A few helpers that write URDF text from primitive shapes.
+
+Every element has a line of its own: PyBullet reads URDF files in pieces of 8 kB and breaks a
+longer line in two, wherever that is.
+"""
 
 from dataclasses import dataclass
 
@@ -59,7 +63,7 @@ def link(name: str, shapes: list[Shape], mass: float, friction: float) -> str:
                          f'<color rgba="{rgba}"/></material></visual>')
         if shape.is_solid:
             parts.append(f'<collision>{_geometry(shape)}</collision>')
-    return ''.join([*parts, '</link>'])
+    return '\n'.join([*parts, '</link>'])
 
 
 def joint(name: str, kind: str, child: str, xyz: Vector, rpy: Vector = (0.0, 0.0, 0.0),
