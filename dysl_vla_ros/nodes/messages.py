@@ -21,7 +21,8 @@ from dysl_vla_ros.msg import (
     InferenceStats,
     PolicyDescription,
 )
-from dysl_vla_ros.observation.decode import decode_image
+from dysl_vla_ros.nodes import optional
+from dysl_vla_ros.observation.decode import ENCODINGS, decode_image
 from dysl_vla_ros.skipping.step import Step
 
 ARM_JOINTS = tuple(f'panda_joint{i}' for i in range(1, 8))
@@ -58,7 +59,17 @@ def image_message(image: np.ndarray, stamp_ns: int, frame_id: str) -> Image:
 
 
 def image_from_message(message: Image) -> np.ndarray:
-    """Unpack an image message to (H, W, 3) uint8 RGB; raises ContractError."""
+    """Unpack an image message to (H, W, 3) uint8 RGB.
+
+    The common 8-bit encodings need nothing installed; cv_bridge converts the others.
+
+    Raises:
+        ContractError: If size, step and data do not fit together.
+        ConfigError: If the encoding needs cv_bridge and it is not installed.
+    """
+    if message.encoding not in ENCODINGS:
+        cv_bridge = optional.require('cv_bridge', f'image encoding {message.encoding!r}')
+        return np.asarray(cv_bridge.CvBridge().imgmsg_to_cv2(message, 'rgb8'))
     return decode_image(message.height, message.width, message.encoding, message.step,
                         message.data)
 

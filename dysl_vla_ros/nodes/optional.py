@@ -3,27 +3,14 @@
 """Packages that not every installation has: one place that imports them and says what to do."""
 
 import importlib
-import importlib.util
 from types import ModuleType
 
 from dysl_vla_ros.errors import ConfigError
 
 _REMEDIES = {
-    'dysl_vla_ros.msg': 'build this package with colcon (or `make setup`) and source '
-                        'install/setup.bash',
-    'launch_ros': 'apt install ros-$ROS_DISTRO-launch-ros (it has no PyPI wheel; the PyPI '
-                  'package named launch is another program)',
-    'tf2_ros': 'apt install ros-$ROS_DISTRO-tf2-ros-py',
-    'control_msgs': 'apt install ros-$ROS_DISTRO-control-msgs',
+    'cv_bridge': 'apt install ros-$ROS_DISTRO-cv-bridge, or publish rgb8, bgr8, rgba8, bgra8 or '
+                 'mono8 (the PyPI package named cv_bridge is an old ROS 1 port)',
 }
-
-
-def is_available(name: str) -> bool:
-    """Tell whether a module can be imported, without importing it."""
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def require(name: str, feature: str) -> ModuleType:

@@ -4,11 +4,13 @@
 
 import json
 import math
+import sys
+import types
 
 import numpy as np
 import pytest
 
-from dysl_vla_ros.errors import ContractError
+from dysl_vla_ros.errors import ConfigError, ContractError
 from dysl_vla_ros.skipping.step import GroupReason, GroupTrace, SkipTrace, Step, StepTiming
 
 
@@ -29,6 +31,19 @@ def test_image_survives(messages):
         message = messages.image_message(source, 1, 'camera')
         assert message.step == 21
         assert (messages.image_from_message(message) == source).all()
+
+
+def test_other_encodings_go_through_cv_bridge_or_name_the_remedy(messages, monkeypatch):
+    message = messages.image_message(np.zeros((2, 2, 3), np.uint8), 1, 'camera')
+    message.encoding = 'yuv422'
+    monkeypatch.setitem(sys.modules, 'cv_bridge', None)  # as if it were not installed
+    with pytest.raises(ConfigError, match=r"encoding 'yuv422' needs cv_bridge.*apt install"):
+        messages.image_from_message(message)
+    converted = np.full((2, 2, 3), 7, np.uint8)
+    bridge = types.SimpleNamespace(imgmsg_to_cv2=lambda m, encoding: converted
+                                   if (m, encoding) == (message, 'rgb8') else None)
+    monkeypatch.setitem(sys.modules, 'cv_bridge', types.SimpleNamespace(CvBridge=lambda: bridge))
+    assert messages.image_from_message(message) is converted
 
 
 def test_proprioception_survives(messages):
