@@ -21,10 +21,6 @@ from dysl_vla_ros.evaluation.episode import DEFAULT_MAX_STEPS, EpisodeSpec, Subt
 SUITES = ('furniture-singles', 'furniture-chains', 'shuffled', 'demo')
 DEMO_SEED = 7
 _STREAM = 0x6576616C  # separates our random numbers from those of training data
-# CALVIN's robot state at the start of every evaluation chain (design/calvin.md section 5.4).
-CALVIN_ROBOT_OBS = (
-    0.02586889, -0.2313129, 0.5712808, 3.09045411, -0.02908596, 1.50013585, 0.07999963,
-    -1.21779124, 1.03987629, 2.11978254, -2.34205014, -0.87015899, 1.64119093, 0.55344928, 1.0)
 # Feature of the symbolic state that a task changes, and the value it ends with.
 EFFECTS: dict[str, tuple[str, bool]] = {
     'move_slider_left': ('slider_left', True), 'move_slider_right': ('slider_left', False),
@@ -190,6 +186,7 @@ def furniture_chains(count: int = 50, seed: int = 0, length: int = 5,
     from dysl_vla_ros.sim.instructions import VALIDATION
     from dysl_vla_ros.sim.sampling import random_scene_obs
     from dysl_vla_ros.sim.scene import get_scene
+    from dysl_vla_ros.sim.sequences import EVALUATION_ROBOT_OBS
     if not 1 <= length <= len(EFFECTS):
         raise ConfigError(f'length: got {length}, expected 1 to {len(EFFECTS)}')
     episodes = []
@@ -206,7 +203,7 @@ def furniture_chains(count: int = 50, seed: int = 0, length: int = 5,
             feature, value = EFFECTS[task]
             state[feature] = value
         episodes.append(EpisodeSpec(
-            f'chain_{i:04d}', np.array(CALVIN_ROBOT_OBS), scene_obs,
+            f'chain_{i:04d}', np.array(EVALUATION_ROBOT_OBS), scene_obs,
             tuple(Subtask(task, VALIDATION[task]) for task in tasks), max_steps))
     return Suite('furniture-chains', tuple(episodes), {**_metadata(count, seed),
                                                        'length': length})

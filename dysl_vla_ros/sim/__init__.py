@@ -3,6 +3,7 @@
 """The CALVIN world in PyBullet: the only room that imports it."""
 
 from dysl_vla_ros.sim.env import PlayTableEnv
+from dysl_vla_ros.sim.sequences import get_env_state_for_initial_condition, get_sequences
 from dysl_vla_ros.sim.tasks import TaskOracle
 
-__all__ = ['PlayTableEnv', 'TaskOracle']
+__all__ = ['PlayTableEnv', 'TaskOracle', 'get_env_state_for_initial_condition', 'get_sequences']

@@ -10,6 +10,7 @@ import pytest
 from dysl_vla_ros.errors import ConfigError, ContractError
 from dysl_vla_ros.evaluation import suites
 from dysl_vla_ros.sim.instructions import FURNITURE_TASKS, VALIDATION
+from dysl_vla_ros.sim.sequences import EVALUATION_ROBOT_OBS
 
 pytestmark = pytest.mark.sim
 
@@ -28,7 +29,7 @@ def test_every_chain_is_feasible_in_order_and_repeats_no_task():
             feature, value = suites.EFFECTS[task]
             assert state[feature] != value, (spec.episode_id, task)
             state[feature] = value
-        assert np.array_equal(spec.robot_obs, suites.CALVIN_ROBOT_OBS)
+        assert np.array_equal(spec.robot_obs, EVALUATION_ROBOT_OBS)
         # Lightbulb and its switch agree (0.088 m is on).
         assert (spec.scene_obs[3] > 0.04) == (spec.scene_obs[4] > 0.5)
 

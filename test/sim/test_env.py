@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dysl_vla_ros.errors import ContractError, SimulationError
-from dysl_vla_ros.evaluation.suites import CALVIN_ROBOT_OBS
 from dysl_vla_ros.sim import PlayTableEnv
+from dysl_vla_ros.sim.sequences import EVALUATION_ROBOT_OBS
 
 STAY = np.array([0.0, 0, 0, 0, 0, 0, 1])
 SCENE = np.array([0.1, 0.05, 0, 0.088, 1, 1, 0.05, -0.12, 0.46, 0, 0, 1.5,
@@ -42,19 +42,20 @@ def test_observation_and_info_have_calvins_keys_shapes_and_types():
 
 
 def test_a_reset_sets_what_it_is_given(world):
-    observation = world.reset(np.array(CALVIN_ROBOT_OBS), SCENE)
-    np.testing.assert_allclose(observation['robot_obs'][7:14], CALVIN_ROBOT_OBS[7:14], atol=1e-3)
+    observation = world.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)
+    np.testing.assert_allclose(observation['robot_obs'][7:14], EVALUATION_ROBOT_OBS[7:14],
+                               atol=1e-3)
     np.testing.assert_allclose(observation['scene_obs'][:6], SCENE[:6], atol=1e-3)
     np.testing.assert_allclose(observation['scene_obs'][6:9], SCENE[6:9], atol=2e-3)
 
 
 @pytest.mark.parametrize(('reset', 'match'), [
     ((np.zeros(14), SCENE), r'robot_obs: expected 15 values, got shape \(14,\)'),
-    ((np.array(CALVIN_ROBOT_OBS), np.zeros(23)), 'scene_obs: expected 24'),
+    ((np.array(EVALUATION_ROBOT_OBS), np.zeros(23)), 'scene_obs: expected 24'),
     ((np.full(15, np.nan), SCENE), 'robot_obs: not finite'),
-    ((np.array(CALVIN_ROBOT_OBS), np.full(24, np.inf)), 'scene_obs: not finite')])
+    ((np.array(EVALUATION_ROBOT_OBS), np.full(24, np.inf)), 'scene_obs: not finite')])
 def test_a_bad_reset_names_the_fault_and_leaves_the_world(world, reset, match):
-    before = world.reset(np.array(CALVIN_ROBOT_OBS), SCENE)
+    before = world.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)
     with pytest.raises(ContractError, match=match):
         world.reset(*reset)
     after = world.get_state_obs()
@@ -67,7 +68,7 @@ def test_a_bad_reset_names_the_fault_and_leaves_the_world(world, reset, match):
     (np.array([0, 0, np.inf, 0, 0, 0, 1]), 'not finite'),
     ((np.zeros(3), np.zeros(2), 1.0), 'absolute action')])
 def test_a_bad_action_names_the_fault_and_leaves_the_world(world, action, match):
-    before = world.reset(np.array(CALVIN_ROBOT_OBS), SCENE)
+    before = world.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)
     with pytest.raises(ContractError, match=match):
         world.step(action)
     after = world.get_state_obs()
@@ -76,13 +77,13 @@ def test_a_bad_action_names_the_fault_and_leaves_the_world(world, action, match)
 
 def test_the_last_gripper_command_survives_a_reset(world):
     world.step(np.append(np.zeros(6), -1.0))
-    assert world.reset(np.array(CALVIN_ROBOT_OBS), SCENE)['robot_obs'][14] == -1.0
+    assert world.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)['robot_obs'][14] == -1.0
     world.step(STAY)
-    assert world.reset(np.array(CALVIN_ROBOT_OBS), SCENE)['robot_obs'][14] == 1.0
+    assert world.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)['robot_obs'][14] == 1.0
 
 
 def test_relative_actions_add_to_a_stored_target_that_absolute_ones_do_not_move(world):
-    start = world.reset(np.array(CALVIN_ROBOT_OBS), SCENE)['robot_obs'][:3]
+    start = world.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)['robot_obs'][:3]
     for _ in range(5):
         world.step(np.array([0, 1.0, 0, 0, 0, 0, 1]))
     np.testing.assert_allclose(world.robot.target_position, start + [0, 0.1, 0], atol=1e-12)
@@ -99,7 +100,7 @@ def test_the_led_toggles_on_the_first_press_unless_the_old_version_is_asked_for(
     presses = {}
     for survives in (True, False):
         env = PlayTableEnv(render=False, led_survives_reset=survives)
-        env.reset(np.array(CALVIN_ROBOT_OBS), SCENE)  # LED on
+        env.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)  # LED on
         states = []
         for depth in (0.02, 0.0, 0.02):
             env.table._set(0, depth)
@@ -112,12 +113,12 @@ def test_the_led_toggles_on_the_first_press_unless_the_old_version_is_asked_for(
 
 def test_two_worlds_in_one_process_do_not_disturb_each_other(world):
     def roll(env):
-        env.reset(np.array(CALVIN_ROBOT_OBS), SCENE)
+        env.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)
         return [env.step(np.array([0.5, 0.5, -1, 0, 0, 0.2, -1]))[0]['robot_obs']
                 for _ in range(10)]
     alone = roll(world)
     other = PlayTableEnv('calvin_scene_A', render=False)
-    world.reset(np.array(CALVIN_ROBOT_OBS), SCENE)
+    world.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)
     other.reset()
     together = []
     for _ in range(10):

@@ -5,9 +5,9 @@
 import numpy as np
 import pytest
 
-from dysl_vla_ros.evaluation.suites import CALVIN_ROBOT_OBS
 from dysl_vla_ros.sim import PlayTableEnv
 from dysl_vla_ros.sim.plane import write
+from dysl_vla_ros.sim.sequences import EVALUATION_ROBOT_OBS
 
 SCENE = np.zeros(24)
 SCENE[6:] = [0.05, -0.12, 0.46, 0, 0, 0, 0.23, -0.12, 0.46, 0, 0, 0, 0.1, 0.09, 0.461, 0, 0, 0]
@@ -26,7 +26,7 @@ def centre(mask):
 
 
 def test_blocks_appear_where_calvins_projection_puts_them(camera_world):
-    image = camera_world.reset(np.array(CALVIN_ROBOT_OBS), SCENE)['rgb_obs']['rgb_static']
+    image = camera_world.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)['rgb_obs']['rgb_static']
     red, green, blue = (image[..., i].astype(int) for i in range(3))
     x, y = centre((red > 90) & (green < 30) & (blue < 30))
     assert abs(x - 93.7) < 4  # design/calvin.md section 2.6: projection test points
@@ -37,10 +37,10 @@ def test_blocks_appear_where_calvins_projection_puts_them(camera_world):
 
 
 def test_lights_are_seen(camera_world):
-    dark = camera_world.reset(np.array(CALVIN_ROBOT_OBS), SCENE)['rgb_obs']['rgb_static']
+    dark = camera_world.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)['rgb_obs']['rgb_static']
     lit = SCENE.copy()
     lit[3:6] = 0.088, 1, 1
-    image = camera_world.reset(np.array(CALVIN_ROBOT_OBS), lit)['rgb_obs']['rgb_static']
+    image = camera_world.reset(np.array(EVALUATION_ROBOT_OBS), lit)['rgb_obs']['rgb_static']
 
     def pixels(picture, colour):
         r, g, b = (picture[..., i].astype(int) for i in range(3))
@@ -52,7 +52,7 @@ def test_lights_are_seen(camera_world):
 
 
 def test_depth_is_metric(camera_world):
-    depth = camera_world.reset(np.array(CALVIN_ROBOT_OBS), SCENE)['depth_obs']
+    depth = camera_world.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)['depth_obs']
     assert 3.5 < depth['depth_static'].min() < depth['depth_static'].max() < 6.5
     assert 0.05 < depth['depth_gripper'].min() < depth['depth_gripper'].max() <= 2.0
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from dysl_vla_ros.errors import ContractError
-from dysl_vla_ros.evaluation.suites import CALVIN_ROBOT_OBS
 from dysl_vla_ros.sim import TaskOracle
 from dysl_vla_ros.sim.instructions import FURNITURE_TASKS, TASKS, TRAINING, VALIDATION
+from dysl_vla_ros.sim.sequences import EVALUATION_ROBOT_OBS
 
 BLOCKS = [0.05, -0.12, 0.46, 0, 0, 0, 0.23, -0.12, 0.46, 0, 0, 0, 0.1, 0.09, 0.461, 0, 0, 0]
 # start and end of slide, drawer, button, switch, bulb, LED for each task
@@ -25,7 +25,7 @@ CHANGES = {
 
 
 def info(world, furniture):
-    world.reset(np.array(CALVIN_ROBOT_OBS), np.array([*furniture, *BLOCKS]))
+    world.reset(np.array(EVALUATION_ROBOT_OBS), np.array([*furniture, *BLOCKS]))
     return world.get_info()
 
 
