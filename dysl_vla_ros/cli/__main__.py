@@ -24,6 +24,7 @@ COMMANDS = {
     'bench': 'time every module, dense and skipping interleaved',
     'collect': 'record demonstrations by the scripted expert',
     'train': 'behaviour cloning of the dense policy',
+    'conformance': 'compare the simulated world with recorded vectors of CALVIN',
     'distill': 'train adapters and controllers for a dense policy',
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
