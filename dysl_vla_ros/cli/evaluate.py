@@ -4,7 +4,8 @@
 
     dysl-vla evaluate --suite furniture-singles --count 100 --strategy dysl --out runs/singles
 
-Over ROS (default, two processes) or in one process (``--in-process``, for development).
+Over ROS (default, two processes) or in one process (``--in-process``, for development). Lockstep
+gives scores; ``--mode live`` lets the world run at 30 Hz and shows what delay costs.
 """
 
 import argparse
@@ -40,20 +41,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                            default='ros', help='two ROS processes in lockstep (default)')
     transport.add_argument('--in-process', dest='transport', action='store_const',
                            const='in-process', help='one process, no ROS')
+    parser.add_argument('--mode', choices=('lockstep', 'live'), default='lockstep',
+                        help='lockstep: one step per action; live: 30 Hz whether or not an action '
+                             'came (over ROS only)')
     parser.add_argument('--workers', type=int, default=1, help='processes with --in-process')
     parser.add_argument('--videos', action='store_true', help='record videos')
     parser.add_argument('--save-suite', help='write the suite to this file and stop')
 
 
 def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, device: str = 'cpu',
-              transport: str = 'ros', workers: int = 1, videos: bool = False) -> dict[str, Any]:
+              transport: str = 'ros', workers: int = 1, videos: bool = False,
+              mode: str = 'lockstep') -> dict[str, Any]:
     """Run a suite into a new results folder with a progress bar.
 
     Returns:
         The content of the written results.json.
 
     Raises:
-        ConfigError: If the folder already holds episodes, or ROS is missing.
+        ConfigError: If the folder already holds episodes, ROS is missing, or live mode is asked
+            for without it.
         CheckpointError: If the weights folder is not one.
         SimulationError: If a process of the loop ends early.
     """
@@ -71,9 +77,11 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
     if recording.finished_episodes(folder):
         raise ConfigError(f'{folder} already holds episodes; choose another --out folder or '
                           'delete it')
+    if mode == 'live' and transport != 'ros':
+        raise ConfigError('--mode live runs over ROS; leave out --in-process')
     weights = resolve(checkpoint)
     config = {'suite': suite.name, **suite.metadata, 'episodes': len(suite),
-              'strategy': strategy, 'device': device, 'transport': transport, 'mode': 'lockstep',
+              'strategy': strategy, 'device': device, 'transport': transport, 'mode': mode,
               'workers': workers, 'torch_threads': 1, 'videos': videos}
     manifest = build_manifest(config, weights)  # also checks the weights, before anything starts
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,8 +96,10 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
         if transport == 'ros':
             loop = ClosedLoop(
                 folder, suite_file,
-                {'checkpoint': str(weights.resolve()), 'strategy': strategy, 'device': device},
-                {'scene': suite.metadata.get('scene', 'calvin_scene_D')})
+                {'checkpoint': str(weights.resolve()), 'strategy': strategy, 'device': device,
+                 'trigger': 'timer' if mode == 'live' else 'observation',
+                 'use_sim_time': mode == 'live'},
+                {'scene': suite.metadata.get('scene', 'calvin_scene_D'), 'mode': mode})
             loop.run(lambda done, line: bar.update(task, completed=len(done), info=_short(line)))
         else:
             factory = CheckpointFactory(str(weights), strategy,
@@ -112,10 +122,12 @@ def run(args: argparse.Namespace) -> int:
         return 0
     out = args.out or f'runs/{suite.name}-{args.strategy}-{time.strftime("%Y%m%d-%H%M%S")}'
     results = run_suite(suite, Path(out), args.strategy, args.checkpoint, args.device,
-                        args.transport, args.workers, args.videos)
+                        args.transport, args.workers, args.videos, args.mode)
     from dysl_vla_ros.cli import tables
     tables.show_scores([results])
     tables.show_costs([results])
+    if args.mode == 'live':
+        tables.show_control(results)
     print(f'results in {out}/results.json')
     return 0
 

@@ -59,6 +59,19 @@ def show_costs(runs: Sequence[dict[str, Any]], console: Console | None = None) -
     console.print(table)
 
 
+def show_control(run: dict[str, Any], console: Console | None = None) -> None:
+    """Live mode: whether the rate was held, and wall time from observation to action."""
+    period, age = run['control']['period_ms'], run['timing_ms']['latency_ms']
+    table = Table(title='Live control')
+    for name in ('rate, Hz', 'period p50 / p99, ms', 'observation to action p50 / p99, ms',
+                 'held steps'):
+        table.add_column(name)
+    table.add_row(f'{1e3 / period["mean"]:.1f}', f'{period["p50"]:.1f} / {period["p99"]:.1f}',
+                  f'{age["p50"]:.1f} / {age["p99"]:.1f}' if age['count'] else '-',
+                  f'{run["control"]["held_share"]:.1%}')
+    (console or Console()).print(table)
+
+
 def rate_text(estimate: dict[str, Any]) -> str:
     """A rate and below it its interval, in percent."""
     return (f'{100 * estimate["value"]:.0f} %\n{100 * estimate["low"]:.0f}-'

@@ -16,6 +16,7 @@ import json
 import math
 from pathlib import Path
 import shutil
+import time
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,8 @@ class RolloutRecorder:
         """
         assert self._spec is not None, 'step() before begin()'
         row: dict[str, Any] = {
-            'subtask': subtask_index, 'action': np.array(action, dtype=np.float64),
+            'subtask': subtask_index, 'wall_s': time.monotonic(),
+            'action': np.array(action, dtype=np.float64),
             'robot_obs': np.array(observation['robot_obs']),
             'scene_obs': np.array(observation['scene_obs']),
             'stats': dict(stats) if stats is not None else None}
@@ -141,6 +143,7 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
         'scene_obs': np.array([r['scene_obs'] for r in rows]),
         'subtask': np.array([r['subtask'] for r in rows], dtype=np.int16),
         'subtask_step': np.array([r['subtask_step'] for r in rows], dtype=np.int32),
+        'wall_s': np.array([r['wall_s'] for r in rows], dtype=np.float64),
         'has_stats': np.array([r['stats'] is not None for r in rows], dtype=bool),
         'executed': np.zeros((count, n_layers), dtype=bool),
         'executed_total': np.full(count, -1, dtype=np.int32),

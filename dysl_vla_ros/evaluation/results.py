@@ -10,7 +10,7 @@ from typing import Any
 from dysl_vla_ros.errors import DatasetError
 from dysl_vla_ros.evaluation.metrics import calvin_result, chain_metrics
 from dysl_vla_ros.evaluation.recording import Recording
-from dysl_vla_ros.evaluation.timing import layer_summary, timing_summary
+from dysl_vla_ros.evaluation.timing import control_summary, layer_summary, timing_summary
 
 FILE = 'results.json'
 
@@ -32,6 +32,7 @@ def build_results(name: str, strategy: str, transport: str, recordings: Sequence
         'metrics': chain_metrics(episodes).to_mapping(),
         'calvin': calvin_result(f'{name}/{strategy}', episodes),
         'timing_ms': timing_summary(recordings), 'layers': layer_summary(recordings),
+        'control': control_summary(recordings),
         'interrupted': sum(int(e.get('interrupted', 0)) for e in episodes),
         'episodes': episodes, 'manifest': manifest}
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from dysl_vla_ros.evaluation.recording import Recording
 
-STAGES = ('preprocess_ms', 'vision_ms', 'decoder_ms', 'head_ms', 'total_ms', 'latency_ms')
+STAGES = ('preprocess_ms', 'vision_ms', 'decoder_ms', 'head_ms', 'total_ms', 'latency_ms',
+          'observation_age_ms')
 # The first step after a reset pays for caches; it is real, but not what a control loop repeats.
 _SKIPPED_FIRST_STEPS = 1
 
@@ -35,6 +36,21 @@ def stage_values(recordings: Sequence[Recording], stage: str) -> np.ndarray:
 def timing_summary(recordings: Sequence[Recording]) -> dict[str, Any]:
     """``summarise`` of every stage, in milliseconds."""
     return {stage: summarise(stage_values(recordings, stage)) for stage in STAGES}
+
+
+def control_summary(recordings: Sequence[Recording]) -> dict[str, Any]:
+    """How steadily the world was stepped.
+
+    Returns:
+        ``period_ms``, ``summarise`` of the wall time between steps of one subtask, and
+        ``held_share``, the share of steps without a fresh action (live mode holds the arm then).
+    """
+    periods = []
+    for r in recordings:
+        inside = np.diff(r.steps['subtask']) == 0
+        periods.append(1e3 * np.diff(r.steps['wall_s'])[inside])
+    held = np.concatenate([~r.steps['has_stats'] for r in recordings])
+    return {'period_ms': summarise(np.concatenate(periods)), 'held_share': float(held.mean())}
 
 
 def layer_summary(recordings: Sequence[Recording]) -> dict[str, Any]:

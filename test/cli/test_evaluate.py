@@ -72,3 +72,9 @@ def test_the_demo_compares_both_strategies_and_writes_the_report(
     assert 'dense' in output
     page = (tmp_path / 'report' / 'index.html').read_text()
     assert 'The dense comparison ran 1 of 2 chains' in page
+
+
+def test_live_mode_needs_ros(tmp_path, weights, faked, capsys):
+    assert main(['evaluate', '--suite', 'demo', '--in-process', '--mode', 'live',
+                 '--checkpoint', weights, '--out', str(tmp_path / 'run')]) == 1
+    assert '--mode live runs over ROS' in capsys.readouterr().err

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from dysl_vla_ros.evaluation.recording import Recording
-from dysl_vla_ros.evaluation.timing import layer_summary, stage_values, summarise, timing_summary
+from dysl_vla_ros.evaluation.timing import (
+    control_summary,
+    layer_summary,
+    stage_values,
+    summarise,
+    timing_summary,
+)
 
 
 def recording(**steps):
@@ -30,6 +36,15 @@ def test_the_first_step_after_each_reset_is_left_out():
     r = recording(subtask_step=np.array([0, 1, 2, 0, 1]),
                   decoder_ms=np.array([90.0, 1.0, np.nan, 80.0, 3.0]))
     assert stage_values([r], 'decoder_ms').tolist() == [1.0, 3.0]
+
+
+def test_periods_are_those_within_a_subtask_and_held_steps_are_counted():
+    r = recording(subtask=np.array([0, 0, 0, 1, 1]), wall_s=np.array([5.0, 5.03, 5.07, 9.0, 9.05]),
+                  has_stats=np.array([True, False, True, True, True]))
+    s = control_summary([r, r])
+    assert s['period_ms']['count'] == 6
+    assert s['period_ms']['mean'] == pytest.approx(40.0)
+    assert s['held_share'] == pytest.approx(0.2)
 
 
 def test_layers_count_abandoned_work_and_ignore_steps_without_statistics():
