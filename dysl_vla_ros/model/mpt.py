@@ -22,14 +22,20 @@ def attention_bias(heads: int, length: int, device: torch.device,
                    dtype: torch.dtype) -> torch.Tensor:
     """ALiBi plus causal mask, (1, heads, S, S): -slope * (i - j) for j <= i, else -inf.
 
-    The slope of head h = 1..H is 2 ** (-8 h / H).
+    The slope of head h = 1..H is 2 ** (-8 h / H). The cached tensor is an ordinary one even if
+    inference mode asked for it first: training may want it next.
     """
+    with torch.inference_mode(False):
+        return _attention_bias(heads, length).to(device=device, dtype=dtype)
+
+
+def _attention_bias(heads: int, length: int) -> torch.Tensor:
     slopes = torch.tensor([2.0 ** (-8.0 * h / heads) for h in range(1, heads + 1)])
     position = torch.arange(length)
     distance = (position[None, :] - position[:, None]).float()
     bias = slopes[:, None, None] * distance
     bias = bias.masked_fill(position[None, :] > position[:, None], float('-inf'))
-    return bias[None].to(device=device, dtype=dtype)
+    return bias[None]
 
 
 class MPTAttention(nn.Module):

@@ -80,14 +80,16 @@ class CollectConfig:
 
 
 class ChainCollector:
-    """Rolls out one chain at a time in its own environment."""
+    """Rolls out one chain at a time, each in a fresh environment.
+
+    A reset leaves traces of the motion before it in the physics engine's caches: in a used
+    environment the last bits of a chain would depend on the chains before it.
+    """
 
     def __init__(self, config: CollectConfig) -> None:
-        """Build the environment and, if asked for, load the learner."""
+        """If asked for, load the learner."""
         self.config = config
-        self.env = PlayTableEnv(config.scene)
         self.oracle = TaskOracle()
-        self.expert = ScriptedExpert(self.env)
         self.learner: Any = None
         if config.learner is not None:
             import torch
@@ -103,7 +105,8 @@ class ChainCollector:
         noise = 0.0 if rng.random() < config.clean_share else rng.uniform(0.05, config.noise_max)
         frames: dict[str, list[np.ndarray]] = {name: [] for name in ARRAYS}
         episodes: list[dict[str, Any]] = []
-        self.env.robot.gripper_action = 1.0
+        self.env = PlayTableEnv(config.scene)
+        self.expert = ScriptedExpert(self.env)
         observation = self.env.reset(*random_initial_state(rng, scene=config.scene))
         for _ in range(config.subtasks):
             task = str(rng.choice(feasible_furniture_tasks(observation['scene_obs'],
@@ -119,6 +122,7 @@ class ChainCollector:
                     del values[start:]
             if not success:
                 break
+        self.env.close()
         return {name: np.array(values) for name, values in frames.items()}, episodes
 
     def _subtask(self, task: str, observation: dict[str, Any], noise: float,

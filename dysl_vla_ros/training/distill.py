@@ -18,7 +18,6 @@ import torch
 from dysl_vla_ros.configuration import to_mapping
 from dysl_vla_ros.errors import ConfigError, DatasetError
 from dysl_vla_ros.model import checkpoint
-from dysl_vla_ros.model.mpt import attention_bias
 from dysl_vla_ros.model.tokenizer import InstructionTokenizer
 from dysl_vla_ros.model.vla import DySLVLA
 from dysl_vla_ros.skipping.config import FILE_NAME, SkippingConfig
@@ -72,9 +71,6 @@ class Distillation:
                          'weights_sha256': checkpoint.file_hash(
                              self.weights / checkpoint.WEIGHTS)}
         del data  # hundreds of megabytes of images are not needed any more
-        # A policy that ran in this process left inference-mode tensors in the cached biases, and
-        # those cannot take part in a backward pass.
-        attention_bias.cache_clear()
         self.rng = np.random.default_rng(config.seed)
         self.step = 0
         self.history: list[dict[str, float]] = []
