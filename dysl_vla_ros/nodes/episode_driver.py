@@ -77,6 +77,8 @@ class EpisodeDriver:
         self._suite, self._recorder = suite, recorder
         self.counters = Counters()
         self.results: list[dict[str, Any]] = []
+        self._env: Any = None
+        self._is_world_used = False
         self._time = SimulatedTime()
         self._requests: list[tuple[EpisodeSpec, threading.Event]] = []  # guarded by the GIL
         self._is_stopping = False
@@ -114,8 +116,7 @@ class EpisodeDriver:
     def _run(self) -> None:
         succeeded = False
         try:
-            self._env, oracle = self._create_world()
-            self._runner = EpisodeRunner(self._env, oracle)
+            self._renew_world()
             self._log.info(f'world ready, mode {self._p.mode}, {len(self._suite)} episode(s)')
             for spec in self._suite:
                 self.results.append(self._run_episode(spec))
@@ -135,8 +136,20 @@ class EpisodeDriver:
         finally:
             if self._recorder is not None:
                 self._recorder.discard()  # an interrupted attempt leaves nothing
-            if getattr(self, '_env', None) is not None:
+            if self._env is not None:
                 self._env.close()
+
+    def _renew_world(self) -> None:
+        """Build a fresh world.
+
+        A reset alone leaves traces in the physics engine, and an episode must not depend on the
+        ones before it (``evaluation/inprocess.py`` does the same).
+        """
+        if self._env is not None:
+            self._env.close()
+        self._env, oracle = self._create_world()
+        self._runner = EpisodeRunner(self._env, oracle)
+        self._is_world_used = False
 
     def _serve_requests(self) -> None:
         """Idle until an episode is asked for by hand."""
@@ -174,6 +187,9 @@ class EpisodeDriver:
     def _attempt(self, spec: EpisodeSpec, interrupted: int,
                  started: threading.Event | None) -> dict[str, Any]:
         """One try of an episode, from its reset."""
+        if self._is_world_used:
+            self._renew_world()
+        self._is_world_used = True
         self._observation = self._runner.start(spec)
         robot_obs = np.asarray(self._observation['robot_obs'])
         self._gripper = 1.0 if robot_obs[-1] >= 0 else -1.0

@@ -37,7 +37,8 @@ def world_log(tmp_path):
     path = tmp_path / 'world.jsonl'
 
     def entries():
-        return [json.loads(line) for line in path.read_text().splitlines()]
+        found = [json.loads(line) for line in path.read_text().splitlines()]
+        return [e for e in found if e != 'close']  # each episode has a world of its own
 
     entries.environment = {'DYSL_FAKE_LOG': str(path), 'DYSL_FAKE_TASK_STEPS': '20'}
     return entries
