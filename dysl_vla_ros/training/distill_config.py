@@ -38,7 +38,7 @@ class DistillConfig:
 
     Attributes:
         data: Packed folders.
-        static_share: Share of static layers; the paper finds 20 % best, we round 12 layers to 3.
+        static_share: Share of static layers; the paper finds 20 % best.
         scoring_frames: Frames the layers are scored on.
         max_frames: Frames of whole training episodes whose media latents are kept in memory.
         adapter_rank, controller_hidden: Sizes of the added modules.

@@ -27,7 +27,7 @@ from dysl_vla_ros.model.vla import DySLVLA
 from dysl_vla_ros.resources import share_directory
 from dysl_vla_ros.skipping.config import SkippingConfig
 from dysl_vla_ros.skipping.modules import SkipModules
-from dysl_vla_ros.skipping.partition import LayerPartition
+from dysl_vla_ros.skipping.partition import LayerPartition, static_count
 from dysl_vla_ros.skipping.policy import DySLPolicy
 from dysl_vla_ros.training import calibrate as calibration
 from dysl_vla_ros.training.adapters_stage import adapters_loss, hidden_states
@@ -280,9 +280,9 @@ def test_command_runs_from_yaml(config, weights, tmp_path, capsys):
     assert SkippingConfig.from_folder(weights).metadata['config']['budget'] == 0.9
 
 
-def test_shipped_configuration_is_valid_and_keeps_three_of_twelve():
+def test_shipped_configuration_is_valid_and_keeps_four_of_twelve():
     config = load_yaml(DistillConfig, share_directory() / 'config/distill_mini.yaml')
-    assert config.static_share == 0.25
+    assert static_count(12, config.static_share) == 4
     assert [stage.name for stage in config.stages] == ['adapters', 'controllers', 'plans']
 
 
