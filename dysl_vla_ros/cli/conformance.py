@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from dysl_vla_ros.evaluation.conformance import check_folder
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
             all_met &= check.is_met
             needed = '' if check.required == 1.0 else f' (>= {check.required:.0%})'
             table.add_row(
-                check.file, check.name, f'{check.passed}/{check.total}{needed}',
+                check.file, escape(check.name), f'{check.passed}/{check.total}{needed}',
                 '' if check.worst is None else f'{check.worst:.2g}',
                 '' if check.limit is None else f'{check.limit:g}',
                 'ok' if check.is_met else '[red]FAILED')
