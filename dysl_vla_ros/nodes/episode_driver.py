@@ -234,13 +234,12 @@ class EpisodeDriver:
                 message = self._exchange() if self._p.mode == 'lockstep' else self._tick()
                 action = self._hold() if message is None else messages.action_from_message(message)
                 seen, self._gripper = self._observation, float(action[6])
-                seen_ns = self._time.now_ns
                 outcome = self._runner.apply(action)
                 self._observation = self._runner.observation
                 self._time.advance()
                 self._status['step'] += 1
                 self.counters.steps += 1
-                self._record(index, seen, seen_ns, action, message)
+                self._record(index, seen, action, message)
                 if self._status['step'] % _STATUS_EVERY == 0:
                     self._announce(TaskStatus.RUNNING)
         except Interrupted:
@@ -345,7 +344,7 @@ class EpisodeDriver:
     def _announce(self, state: int, detail: str = '') -> None:
         self._topics.status(self._time.now_ns, state=state, detail=detail, **self._status)
 
-    def _record(self, index: int, observation: dict, stamp_ns: int, action: np.ndarray,
+    def _record(self, index: int, observation: dict, action: np.ndarray,
                 message: EndEffectorAction | None) -> None:
         if self._recorder is None:
             return

@@ -32,10 +32,10 @@ from dysl_vla_ros.sim import PlayTableEnv, TaskOracle
 from dysl_vla_ros.sim.expert import ScriptedExpert
 from dysl_vla_ros.sim.instructions import TRAINING
 from dysl_vla_ros.sim.sampling import feasible_furniture_tasks, random_initial_state
+from dysl_vla_ros.training.layout import ARRAYS
 
 _NOISE_MEMORY = 0.8
 _NOISE_STEP = 0.6
-ARRAYS = ('rgb_static', 'rgb_gripper', 'robot_obs', 'scene_obs', 'actions')
 
 
 @dataclass(frozen=True)

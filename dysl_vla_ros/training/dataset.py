@@ -12,8 +12,7 @@ import numpy as np
 import torch
 
 from dysl_vla_ros.errors import DatasetError
-
-ARRAYS = ('rgb_static', 'rgb_gripper', 'robot_obs', 'scene_obs', 'actions')
+from dysl_vla_ros.training.layout import ARRAYS
 
 
 @dataclass(frozen=True)
