@@ -77,6 +77,8 @@ class BridgeParameters:
         'or not an action came.', choices=('lockstep', 'live'))
     scene: str = field('calvin_scene_D', 'Scene of the play table.')
     assets_dir: str = field('', 'Folder with the official CALVIN assets; empty uses ours.')
+    camera_process: bool = field(
+        True, 'Draw the static camera in a process of its own: the same pixels, sooner.')
     env_factory: str = field(
         '', 'module:function that returns (environment, oracle) instead of the play table; '
             'called with these parameters. For tests.')

@@ -104,8 +104,8 @@ class Distillation:
         if stage == self._stage or stage >= len(self.config.stages):
             return
         self._stage = stage
-        trained = self.modules.adapters if self.config.stages[stage].name == 'adapters' \
-            else self.modules
+        trained = self.modules.adapters \
+            if self.config.stages[stage].name in ('adapters', 'jumps') else self.modules
         self.modules.requires_grad_(False)
         trained.requires_grad_(True)
         self.optimiser = torch.optim.AdamW(trained.parameters(), weight_decay=0.01)
@@ -165,7 +165,8 @@ class Distillation:
             batch = self.cache.windows(self.rng, stage.batch, self.model.config.head.window)
             harden = stage.name == 'plans' and inner >= stage.steps * 2 // 3
             outcome = controllers_loss(self.model, self.modules, batch,
-                                       draw(self.partition, self.rng), self.config, harden)
+                                       draw(self.partition, self.rng), self.config, harden,
+                                       must_jump=stage.name == 'jumps')
             loss = outcome.total
             values = {'task_loss': outcome.task, 'teacher_loss': outcome.teacher,
                       'feature_error': outcome.feature,

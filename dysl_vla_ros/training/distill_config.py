@@ -5,7 +5,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-StageName = Literal['adapters', 'controllers', 'plans']
+StageName = Literal['adapters', 'jumps', 'controllers', 'plans']
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,8 @@ class Stage:
     """One stage of distillation.
 
     Attributes:
-        name: 'adapters' regresses hidden states; 'controllers' trains with one jump per step;
+        name: 'adapters' regresses hidden states; 'jumps' (our addition) trains the adapters on
+            actions with one certain jump per group; 'controllers' trains with one jump per step;
             'plans' (our addition) with one jump per group, as at run time.
         steps: Optimiser steps.
         batch: Frames per batch for 'adapters', windows for the others.

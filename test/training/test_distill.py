@@ -151,6 +151,23 @@ def test_closed_controllers_leave_the_dense_output(trainer):
     assert extra == pytest.approx(config.skip_reward * saved, rel=1e-4)
 
 
+def test_certain_jumps_equal_open_controllers_and_train_the_adapters_alone(trainer):
+    modules = trainer.modules.requires_grad_(True)
+    for controller in modules.controllers.values():
+        torch.nn.init.zeros_(controller.out.weight)
+        torch.nn.init.constant_(controller.out.bias, 40.0)
+    batch = trainer.cache.windows(np.random.default_rng(0), 2, 4)
+    positions = draw_plan(trainer.partition, np.random.default_rng(1))
+    certain = controllers_loss(trainer.model, modules, batch, positions, trainer.config,
+                               must_jump=True)
+    opened = controllers_loss(trainer.model, modules, batch, positions, trainer.config)
+    assert certain.total.item() == pytest.approx(opened.total.item(), rel=1e-5)
+    assert certain.skip_probability == 1
+    certain.total.backward()
+    assert all(p.grad is None for p in modules.controllers.parameters())
+    assert modules.adapters[str(positions[0])].up.weight.grad.abs().sum() > 0
+
+
 def test_hardened_open_controllers_give_the_run_time_feature(trainer):
     """Straight-through training must see the features the executor produces."""
     modules = trainer.modules.requires_grad_(True)
@@ -283,7 +300,7 @@ def test_command_runs_from_yaml(config, weights, tmp_path, capsys):
 def test_shipped_configuration_is_valid_and_keeps_four_of_twelve():
     config = load_yaml(DistillConfig, share_directory() / 'config/distill_mini.yaml')
     assert static_count(12, config.static_share) == 4
-    assert [stage.name for stage in config.stages] == ['adapters', 'controllers', 'plans']
+    assert [stage.name for stage in config.stages] == ['adapters', 'jumps', 'controllers', 'plans']
 
 
 @pytest.mark.parametrize('change', [{'budget': 0.0}, {'drop_percentile': 80.0},
