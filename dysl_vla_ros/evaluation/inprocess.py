@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from dysl_vla_ros.control.limits import limit_action
 from dysl_vla_ros.evaluation.episode import EpisodeRunner, EpisodeSpec, StepOutcome
+from dysl_vla_ros.evaluation.manifest import RENDERER
 from dysl_vla_ros.evaluation.recording import RolloutRecorder, step_stats
 from dysl_vla_ros.observation.observation import Observation
 from dysl_vla_ros.skipping.step import Step
@@ -53,6 +54,7 @@ class CheckpointFactory:
         scene: CALVIN scene.
         device: Torch device.
         threads: CPU threads of one inference.
+        renderer: The play table's.
     """
 
     checkpoint: str
@@ -60,6 +62,7 @@ class CheckpointFactory:
     scene: str = 'calvin_scene_D'
     device: str = 'cpu'
     threads: int = 1
+    renderer: str = RENDERER
 
     def policy(self) -> Policy:
         """Load the weights."""
@@ -73,7 +76,7 @@ class CheckpointFactory:
     def world(self) -> tuple[Any, Any]:
         """Build a play table."""
         from dysl_vla_ros.sim import PlayTableEnv, TaskOracle
-        return PlayTableEnv(self.scene), TaskOracle()
+        return PlayTableEnv(self.scene, renderer=self.renderer), TaskOracle()
 
 
 def run_episode(policy: Policy, env: Any, oracle: Any, spec: EpisodeSpec,

@@ -15,6 +15,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from dysl_vla_ros.errors import ConfigError
+from dysl_vla_ros.evaluation.manifest import RENDERER
 
 T = TypeVar('T')
 _FOREIGN = ('use_sim_time', 'start_type_description_service', 'qos_overrides.',
@@ -77,8 +78,10 @@ class BridgeParameters:
         'or not an action came.', choices=('lockstep', 'live'))
     scene: str = field('calvin_scene_D', 'Scene of the play table.')
     assets_dir: str = field('', 'Folder with the official CALVIN assets; empty uses ours.')
-    camera_process: bool = field(
-        True, 'Draw the static camera in a process of its own: the same pixels, sooner.')
+    renderer: str = field(
+        RENDERER, 'tiny: plain software rendering. tiny_layered: the same up to a few pixels, '
+                  'three times faster for the static camera. opengl: needs a display.',
+        choices=('tiny', 'tiny_layered', 'opengl'))
     env_factory: str = field(
         '', 'module:function that returns (environment, oracle) instead of the play table; '
             'called with these parameters. For tests.')

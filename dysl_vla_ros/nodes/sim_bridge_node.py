@@ -42,7 +42,6 @@ class SimBridgeNode(Node):
         self.exit_code = 0
         self._stop_event = stop
         self.parameters = declare(self, BridgeParameters)
-        self._camera_process: Any = None
         self._suite = self._load_suite()
         self._driver = EpisodeDriver(
             self.parameters, self._create_world,
@@ -58,8 +57,6 @@ class SimBridgeNode(Node):
     def close(self) -> None:
         """Stop the episodes; the last status stays on the latched topic until we are gone."""
         self._driver.stop()
-        if self._camera_process is not None:
-            self._camera_process.close()
         self.get_logger().info(f'stopped after {self._driver.counters.steps} steps')
 
     # ------------------------------------------------------------------ pieces
@@ -74,11 +71,7 @@ class SimBridgeNode(Node):
             return call_factory(self.parameters.env_factory, self.parameters)
         from dysl_vla_ros.sim import PlayTableEnv, TaskOracle
         p = self.parameters
-        if p.camera_process and self._camera_process is None:
-            from dysl_vla_ros.sim.camera_process import CameraProcess
-            self._camera_process = CameraProcess(p.scene, p.assets_dir or None)
-        return PlayTableEnv(p.scene, p.assets_dir or None,
-                            camera_process=self._camera_process), TaskOracle()
+        return PlayTableEnv(p.scene, p.assets_dir or None, renderer=p.renderer), TaskOracle()
 
     def _create_recorder(self) -> Any:
         if not self.parameters.results_dir:

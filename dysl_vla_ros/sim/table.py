@@ -57,7 +57,7 @@ class Table:
         """Set joints (metres) and lights (0 or 1)."""
         self._set(SLIDE, slide)
         self._set(DRAWER, drawer)
-        self.set_lights(bulb=bool(round(bulb)), led=bool(round(led)))
+        self._set_lights(bulb=bool(round(bulb)), led=bool(round(led)))
         self._set(BUTTON, button)
         self._button_is_on = self._led and self.led_survives_reset
         self._set(SWITCH, switch)
@@ -67,13 +67,7 @@ class Table:
     def _set(self, joint: int, value: float) -> None:
         pybullet.resetJointState(self.uid, joint, value, 0, physicsClientId=self.client)
 
-    @property
-    def lights(self) -> tuple[bool, bool]:
-        """Whether bulb and LED are on."""
-        return self._bulb, self._led
-
-    def set_lights(self, bulb: bool, led: bool) -> None:
-        """Switch bulb and LED and colour them."""
+    def _set_lights(self, bulb: bool, led: bool) -> None:
         self._bulb, self._led = bulb, led
         for link, colour in ((BULB, _YELLOW if bulb else _WHITE),
                              (LED, _GREEN if led else _WHITE)):
@@ -93,7 +87,7 @@ class Table:
             self._switch_is_on = switch_is_on
             bulb = switch_is_on
         if (led, bulb) != (self._led, self._bulb):
-            self.set_lights(bulb=bulb, led=led)
+            self._set_lights(bulb=bulb, led=led)
 
     def observe(self) -> list[float]:
         """First six entries of ``scene_obs``: slide, drawer, button, switch, bulb, LED."""
