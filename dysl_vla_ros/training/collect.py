@@ -52,8 +52,11 @@ class CollectConfig:
         noise_max: Largest standard deviation of the action noise, drawn per chain.
         clean_share: Share of chains without noise.
         workers: Processes.
+        renderer: Renderer of the play table.
         seed: First seed; chain i uses (seed, i) alone.
         learner: Weights folder of a policy that drives a share of the steps, or None.
+        learner_strategy: How the learner runs; with dysl the states are those that skipping leads
+            to, which is what distillation should see.
         learner_share: Probability per subtask that the learner drives it.
     """
 
@@ -67,7 +70,9 @@ class CollectConfig:
     workers: int = 2
     seed: int = 1
     learner: str | None = None
+    learner_strategy: str = 'dense'
     learner_share: float = 0.8
+    renderer: str = 'tiny'
 
     def __post_init__(self) -> None:
         """Raise ValueError for a count below one or a share outside [0, 1]."""
@@ -96,7 +101,7 @@ class ChainCollector:
 
             from dysl_vla_ros.skipping.policy import DySLPolicy
             torch.set_num_threads(1)
-            self.learner = DySLPolicy.from_pretrained(config.learner, strategy='dense')
+            self.learner = DySLPolicy.from_pretrained(config.learner, config.learner_strategy)
 
     def collect(self, index: int) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
         """Roll out chain ``index``; returns its arrays and episode entries (local indices)."""
@@ -105,7 +110,7 @@ class ChainCollector:
         noise = 0.0 if rng.random() < config.clean_share else rng.uniform(0.05, config.noise_max)
         frames: dict[str, list[np.ndarray]] = {name: [] for name in ARRAYS}
         episodes: list[dict[str, Any]] = []
-        self.env = PlayTableEnv(config.scene)
+        self.env = PlayTableEnv(config.scene, renderer=config.renderer)
         self.expert = ScriptedExpert(self.env)
         observation = self.env.reset(*random_initial_state(rng, scene=config.scene))
         for _ in range(config.subtasks):
@@ -251,8 +256,8 @@ def pack(folder: Path, config: CollectConfig) -> Path:
                             + (folder / 'episodes.json').read_bytes()).hexdigest()
     wanted = {k: v for k, v in to_mapping(config).items() if k != 'workers'}
     manifest = {
-        'version': __version__, 'config': wanted, 'renderer': 'tiny', 'frames': sum(counts),
-        'episodes': len(episodes), 'sha256': digest,
+        'version': __version__, 'config': wanted, 'renderer': config.renderer,
+        'frames': sum(counts), 'episodes': len(episodes), 'sha256': digest,
         'per_task': {t: {'episodes': sum(e['task'] == t for e in episodes),
                          'success': sum(e['task'] == t and e['success'] for e in episodes)}
                      for t in tasks},

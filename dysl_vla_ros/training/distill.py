@@ -83,6 +83,8 @@ class Distillation:
         torch.manual_seed(config.seed)
         self.modules = SkipModules(self.partition, self.model.config.decoder.d_model,
                                    config.adapter_rank, config.controller_hidden)
+        if config.start_from is not None:
+            self._start_from(Path(config.start_from))
         self._stage = -1
         self._enter(0)
         if self._checkpoint.is_file():
@@ -91,6 +93,15 @@ class Distillation:
     @property
     def _checkpoint(self) -> Path:
         return self.folder / 'checkpoint.pt'
+
+    def _start_from(self, folder: Path) -> None:
+        earlier = SkippingConfig.from_folder(folder)
+        theirs = (earlier.static_layers, earlier.adapter_rank, earlier.controller_hidden)
+        ours = (self.partition.static, self.config.adapter_rank, self.config.controller_hidden)
+        if theirs != ours:
+            raise ConfigError(f'start_from {folder}: static layers, adapter_rank and '
+                              f'controller_hidden are {theirs}, this configuration has {ours}')
+        self.modules.load(folder)
 
     def _score(self) -> tuple[float, ...]:
         rng = np.random.default_rng(self.config.seed + 1)

@@ -39,6 +39,8 @@ class DistillConfig:
 
     Attributes:
         data: Packed folders.
+        start_from: Folder whose adapters and controllers to go on training, or None; its static
+            layers and sizes must be those of this configuration.
         static_share: Share of static layers; the paper finds 20 % best.
         scoring_frames: Frames the layers are scored on.
         max_frames: Frames of whole training episodes whose media latents are kept in memory.
@@ -64,6 +66,7 @@ class DistillConfig:
     """
 
     data: tuple[str, ...] = ('data/demos',)
+    start_from: str | None = None
     static_share: float = 0.25
     scoring_frames: int = 512
     max_frames: int = 40000
