@@ -18,12 +18,13 @@ MAY_IMPORT = {
     'model': {'observation'},
     'skipping': {'model', 'observation'},
     'sim': {'control', 'observation'},
-    'training': {'skipping', 'model', 'observation', 'control', 'sim'},
+    'datasets': {'control', 'observation'},
+    'training': {'datasets', 'skipping', 'model', 'observation', 'control', 'sim'},
     'evaluation': {'skipping', 'model', 'observation', 'control', 'sim'},
     'nodes': {'evaluation', 'skipping', 'model', 'observation', 'control', 'sim',
               'msg', 'srv', 'action'},
-    'cli': {'nodes', 'training', 'evaluation', 'skipping', 'model', 'observation', 'control',
-            'sim', 'msg', 'srv', 'action'},
+    'cli': {'nodes', 'training', 'evaluation', 'datasets', 'skipping', 'model', 'observation',
+            'control', 'sim', 'msg', 'srv', 'action'},
 }
 ROS = {'rclpy', 'launch', 'launch_ros', 'builtin_interfaces', 'std_msgs', 'sensor_msgs',
        'geometry_msgs', 'diagnostic_msgs', 'lifecycle_msgs', 'rosgraph_msgs', 'rcl_interfaces',
@@ -73,7 +74,7 @@ def test_imports_keep_to_the_rooms(path):
                 f'{here} may not import {name}'
         elif top == 'pybullet':
             assert here == 'sim', f'{here} may not import pybullet'
-        elif top == 'torch' and here in {'observation', 'control', 'sim'}:
+        elif top == 'torch' and here in {'observation', 'control', 'sim', 'datasets'}:
             pytest.fail(f'{here} may not import torch')
 
 
@@ -84,6 +85,8 @@ def test_imports_keep_to_the_rooms(path):
     ('dysl_vla_ros.model', ['pybullet', 'rclpy']),
     ('dysl_vla_ros.skipping', ['pybullet', 'rclpy']),
     ('dysl_vla_ros.sim', ['rclpy', 'torch']),
+    ('dysl_vla_ros.datasets.calvin', ['torch', 'pybullet', 'rclpy', 'pyarrow']),
+    ('dysl_vla_ros.training.collect', ['torch', 'rclpy']),
     ('dysl_vla_ros.evaluation', ['rclpy']),
 ])
 def test_a_bare_interpreter_loads_nothing_that_is_not_needed(module, forbidden):
