@@ -10,7 +10,7 @@ from typing import Any
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
 import numpy as np
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from dysl_vla_ros.control import action_spec
 from dysl_vla_ros.control.rotations import euler_from_quaternion, quaternion_from_euler
@@ -22,7 +22,7 @@ from dysl_vla_ros.msg import (
     PolicyDescription,
 )
 from dysl_vla_ros.nodes import optional
-from dysl_vla_ros.observation.decode import ENCODINGS, decode_image
+from dysl_vla_ros.observation.decode import ENCODINGS, decode_compressed, decode_image
 from dysl_vla_ros.skipping.step import Step
 
 ARM_JOINTS = tuple(f'panda_joint{i}' for i in range(1, 8))
@@ -58,20 +58,23 @@ def image_message(image: np.ndarray, stamp_ns: int, frame_id: str) -> Image:
     return message
 
 
-def image_from_message(message: Image) -> np.ndarray:
-    """Unpack an image message to (H, W, 3) uint8 RGB.
+def image_from_message(message: Image | CompressedImage) -> np.ndarray:
+    """Unpack a raw or compressed image message to (H, W, 3) uint8 RGB.
 
-    The common 8-bit encodings need nothing installed; cv_bridge converts the others.
+    Our own converter knows cv_bridge's colour encodings and gives the same pixels; cv_bridge is
+    asked for what is left, where it is installed.
 
     Raises:
         ContractError: If size, step and data do not fit together.
         ConfigError: If the encoding needs cv_bridge and it is not installed.
     """
+    if isinstance(message, CompressedImage):
+        return decode_compressed(message.data)
     if message.encoding not in ENCODINGS:
         cv_bridge = optional.require('cv_bridge', f'image encoding {message.encoding!r}')
         return np.asarray(cv_bridge.CvBridge().imgmsg_to_cv2(message, 'rgb8'))
     return decode_image(message.height, message.width, message.encoding, message.step,
-                        message.data)
+                        message.data, bool(message.is_bigendian))
 
 
 def joint_state_message(robot_obs: np.ndarray, stamp_ns: int) -> JointState:
