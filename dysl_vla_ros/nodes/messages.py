@@ -9,7 +9,7 @@ from typing import Any
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
 import numpy as np
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from dysl_vla_ros.control import action_spec
 from dysl_vla_ros.control.rotations import quaternion_from_euler
@@ -62,16 +62,17 @@ def image_message(image: np.ndarray, stamp_ns: int, frame_id: str) -> Image:
     return message
 
 
-def image_from_message(message: Image) -> np.ndarray:
-    """Unpack an image message to (H, W, 3) uint8 RGB.
+def image_from_message(message: Image | CompressedImage) -> np.ndarray:
+    """Unpack a raw or compressed image message to (H, W, 3) uint8 RGB.
 
-    The common 8-bit encodings need nothing installed; cv_bridge converts the others.
+    Our own converter knows cv_bridge's colour encodings and gives the same pixels; cv_bridge is
+    asked for what is left, where it is installed.
 
     Raises:
         ContractError: If size, step and data do not fit together.
         ConfigError: If the encoding needs cv_bridge and it is not installed.
     """
-    if message.encoding not in ENCODINGS:
+    if not isinstance(message, CompressedImage) and message.encoding not in ENCODINGS:
         cv_bridge = optional.require('cv_bridge', f'image encoding {message.encoding!r}')
         return np.asarray(cv_bridge.CvBridge().imgmsg_to_cv2(message, 'rgb8'))
     return decode_message(message)

@@ -7,7 +7,7 @@ A message is anything with the fields of its ROS type: rclpy's classes in the no
 exactly what the node decoded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import math
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from dysl_vla_ros.control.rotations import euler_from_quaternion
 from dysl_vla_ros.errors import ContractError
-from dysl_vla_ros.observation.decode import decode_image
+from dysl_vla_ros.observation.decode import decode_compressed, decode_image
 from dysl_vla_ros.observation.observation import Observation
 
 IMAGES = ('image_static', 'image_gripper')
@@ -32,13 +32,16 @@ def ns_from_time(stamp: Any) -> int:
 
 
 def image_from_message(message: Any) -> np.ndarray:
-    """Unpack a sensor_msgs/Image to (H, W, 3) uint8 RGB.
+    """Unpack a sensor_msgs/Image or CompressedImage to (H, W, 3) uint8 RGB.
 
     Raises:
-        ContractError: For an unknown encoding, or when size, step and data do not fit together.
+        ContractError: For an unknown encoding or format, or when size, step and data do not fit
+            together.
     """
+    if not hasattr(message, 'encoding'):
+        return decode_compressed(message.data)
     return decode_image(message.height, message.width, message.encoding, message.step,
-                        message.data)
+                        message.data, bool(message.is_bigendian))
 
 
 def robot_obs_from_messages(joints: Any, pose: Any, gripper_command: float) -> np.ndarray:
@@ -63,14 +66,16 @@ def robot_obs_from_messages(joints: Any, pose: Any, gripper_command: float) -> n
         *(positions[name] for name in ARM_JOINTS), gripper_command])
 
 
-def observation_from_messages(samples: Mapping[str, Any], gripper_command: float,
-                              stamp_ns: int) -> Observation:
+def observation_from_messages(
+        samples: Mapping[str, Any], gripper_command: float, stamp_ns: int,
+        decode: Callable[[Any], np.ndarray] = image_from_message) -> Observation:
     """Build the observation of one control step.
 
     Args:
         samples: Message by stream: both of IMAGES and, if the policy uses it, PROPRIOCEPTION.
         gripper_command: The last gripper command, -1 or +1.
         stamp_ns: Time of the observation.
+        decode: Unpacks an image message; the node's also asks cv_bridge.
 
     Raises:
         ContractError: If an image or the joint states cannot be decoded.
@@ -79,7 +84,7 @@ def observation_from_messages(samples: Mapping[str, Any], gripper_command: float
     if PROPRIOCEPTION[0] in samples:
         joints, pose = (samples[name] for name in PROPRIOCEPTION)
         robot_obs = robot_obs_from_messages(joints, pose, gripper_command)
-    static, gripper = (image_from_message(samples[name]) for name in IMAGES)
+    static, gripper = (decode(samples[name]) for name in IMAGES)
     return Observation(static, gripper, robot_obs, stamp_ns)
 
 
