@@ -17,11 +17,12 @@ from dysl_vla_ros.observation.preprocess import resize
 from dysl_vla_ros.sim import PlayTableEnv, TaskOracle
 from dysl_vla_ros.sim.expert import ScriptedExpert
 from dysl_vla_ros.sim.instructions import TRAINING
-from dysl_vla_ros.sim.sampling import feasible_furniture_tasks, random_initial_state
+from dysl_vla_ros.sim.sampling import random_initial_state
 from dysl_vla_ros.training.collect_config import CollectConfig
 
 _NOISE_MEMORY = 0.8
 _NOISE_STEP = 0.6
+_USES_HELD_BLOCK = ('place_in_slider', 'place_in_drawer', 'stack_block')
 _WORDING_STREAM = 1  # a generator of its own: wordings do not change the motion
 
 
@@ -99,9 +100,11 @@ class ChainCollector:
         return chain
 
     def _feasible(self, observation: dict[str, Any]) -> list[str]:
-        return [task for task in feasible_furniture_tasks(observation['scene_obs'],
-                                                          self.env.scene)
-                if task in self.config.tasks]
+        """Tasks that make sense now; as in CALVIN's chains a held block is used at once."""
+        is_held = self.expert.view(observation).held() is not None
+        return [task for task in self.config.tasks
+                if (task in _USES_HELD_BLOCK) == is_held
+                and self.expert.why_infeasible(task) is None]
 
     def _subtask(self, chain: Chain, task: str, observation: dict[str, Any],
                  rng: np.random.Generator, wording: np.random.Generator,
