@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from dysl_vla_ros.configuration import to_mapping
-from dysl_vla_ros.errors import ConfigError, DatasetError
+from dysl_vla_ros.errors import ConfigError
 from dysl_vla_ros.model import checkpoint
 from dysl_vla_ros.model.tokenizer import InstructionTokenizer
 from dysl_vla_ros.model.vla import DySLVLA
@@ -25,12 +25,12 @@ from dysl_vla_ros.skipping.modules import SkipModules
 from dysl_vla_ros.skipping.partition import select_static, static_count
 from dysl_vla_ros.skipping.scoring import cosine_similarity
 from dysl_vla_ros.training.adapters_stage import adapters_loss
-from dysl_vla_ros.training.behaviour_cloning import git_commit
 from dysl_vla_ros.training.calibrate import calibrate
 from dysl_vla_ros.training.controllers_stage import controllers_loss, draw_plan, draw_single
 from dysl_vla_ros.training.curves import plot_curves
 from dysl_vla_ros.training.dataset import Demonstrations
 from dysl_vla_ros.training.distill_config import DistillConfig
+from dysl_vla_ros.training.provenance import git_commit
 from dysl_vla_ros.training.skip_data import MediaCache
 
 Report = Callable[[int, dict[str, float]], None]
@@ -60,10 +60,9 @@ class Distillation:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.model = DySLVLA.from_pretrained(self.weights).requires_grad_(False)
         self.tokenizer = InstructionTokenizer.from_folder(self.weights)
-        data = Demonstrations(list(config.data))
-        if data.image_size != self.model.config.vision.image_size:
-            raise DatasetError(f'images are {data.image_size} pixels wide, the network expects '
-                               f'{self.model.config.vision.image_size}')
+        vision = self.model.config.vision
+        data = Demonstrations(list(config.data), image_size=vision.image_size,
+                              resize=vision.resize)
         self.data_hashes = data.hashes
         self.cache = MediaCache(self.model, self.tokenizer, data, config.max_frames,
                                 config.calibration_episodes, config.seed, progress)
