@@ -30,8 +30,12 @@ class DySLVLA(nn.Module):
         self.perceiver = PerceiverResampler(config.vision.width, config.resampler)
         self.wte = nn.Embedding(decoder.vocab_size, decoder.d_model)
         self.layers = nn.ModuleList(
-            FlamingoLayer(decoder, config.vision.width) for _ in range(decoder.feature_layer + 1))
+            FlamingoLayer(decoder, config.vision.width, j)
+            for j in range(decoder.feature_layer + 1))
         self.lm_head = DeterministicDecoder(decoder.d_model, config.head)
+        if config.exits is not None and config.exits.has_auxiliary_heads:
+            self.exit_heads = nn.ModuleList(DeterministicDecoder(decoder.d_model, config.head)
+                                            for _ in config.exits.layers)
         if config.head.use_state:
             self.embed_state = nn.Sequential(nn.Linear(8, decoder.d_model), nn.ReLU(),
                                              nn.Linear(decoder.d_model, decoder.d_model))
