@@ -189,8 +189,10 @@ def _random(model: DySLVLA, folder: Path, name: str, options: dict[str, Any],
 def _deer(model: DySLVLA, folder: Path, name: str, options: dict[str, Any],
           found: strategy_file.StrategyFile) -> Strategy:
     chosen = _options(DeerOptions, options, name)
-    head = ExitHead(model)
-    strategy_file.load_modules(folder, name, head)
+    head = None
+    if model.config.exits is None:
+        head = ExitHead(model)
+        strategy_file.load_modules(folder, name, head)
     return EarlyExit(model, head, chosen.exits, chosen.thresholds)
 
 

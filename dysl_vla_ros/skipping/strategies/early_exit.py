@@ -3,17 +3,19 @@
 """DeeR's early exit: stop when two exits agree on the action (arXiv 2411.02359).
 
 After every exit layer one shared head predicts an action without touching its state; the pass
-ends when it differs little from the previous exit's (design/method.md 16.5).
+ends when it differs little from the previous exit's (design/method.md 16.5). Criterion and
+threshold solver are those of ``model/early_exit.py``; here they meet a head that was trained on
+a frozen network which knew nothing of exits.
 """
 
 from collections.abc import Sequence
 import copy
 
-import torch
 from torch import nn
 
 from dysl_vla_ros.errors import ConfigError
 from dysl_vla_ros.model.action_head import DeterministicDecoder
+from dysl_vla_ros.model.early_exit import action_change
 from dysl_vla_ros.model.vla import DySLVLA
 from dysl_vla_ros.skipping.executor import Pass
 from dysl_vla_ros.skipping.strategy import Frame, PassStrategy, PolicyState
@@ -44,9 +46,15 @@ class EarlyExit(PassStrategy):
     The reference of the first exit is the head on the output of layer 0.
     """
 
-    def __init__(self, model: DySLVLA, head: ExitHead, exits: Sequence[int],
+    def __init__(self, model: DySLVLA, head: ExitHead | None, exits: Sequence[int],
                  thresholds: Sequence[float]) -> None:
         """Set exits and thresholds; the last exit is always taken.
+
+        Args:
+            model: The frozen network.
+            head: Trained exit head; None if the network's own was trained on exits (DeeR).
+            exits: Ascending layer indexes.
+            thresholds: One per exit.
 
         Raises:
             ConfigError: If the numbers do not fit.
@@ -58,7 +66,6 @@ class EarlyExit(PassStrategy):
                               f'{list(thresholds)}')
         super().__init__(model, 'deer', head, {'exits': list(exits),
                                                'thresholds': list(thresholds)})
-        self.head = head.lm_head
         self.thresholds = dict(zip(exits, thresholds, strict=True))
         self.last = exits[-1]
 
@@ -70,37 +77,9 @@ class EarlyExit(PassStrategy):
             if j == self.last or (j and j not in self.thresholds):
                 continue
             pose = self.peek(x, frame, state).pose
-            if previous is not None:
-                difference = (pose - previous).square().mean(dim=-1).sqrt()
-                if difference.item() <= self.thresholds[j]:
-                    break
+            if previous is not None \
+                    and action_change(pose, previous).item() <= self.thresholds[j]:
+                break
             previous = pose
         return Pass(x, list(range(j + 1)))
 
-
-def solve_thresholds(values: torch.Tensor, ratio: float) -> list[float]:
-    """DeeR's thresholds for an exponential distribution over exits.
-
-    Args:
-        values: (exits, N) differences between consecutive exits' actions.
-        ratio: Exit i is wanted for a share proportional to ratio ** i, i = 1..exits.
-
-    Returns:
-        One threshold per exit; the last is 1e8.
-
-    Source: design/method.md 16.5 (the release's ``exp`` solver, vectorised).
-    """
-    exits, count = values.shape
-    shares = torch.tensor([ratio ** i for i in range(1, exits + 1)], dtype=torch.float64)
-    ranks = (count * shares / shares.sum()).floor().long().tolist()
-    remains = torch.ones(count, dtype=torch.bool)
-    thresholds = []
-    for i in range(exits - 1):
-        left = values[i][remains]
-        if ranks[i] == 0 or len(left) < ranks[i]:
-            thresholds.append(-1e8)
-            continue
-        threshold = left.kthvalue(ranks[i]).values.item()
-        thresholds.append(threshold)
-        remains &= values[i] > threshold
-    return [*thresholds, 1e8]

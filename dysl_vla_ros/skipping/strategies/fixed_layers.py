@@ -25,15 +25,18 @@ class Recovery(nn.Module):
         """Start as the network is."""
         super().__init__()
         self.kept = tuple(kept)
+        # Layers without cross-attention (the 4B and 9B layouts) have nothing to fine-tune.
+        found = {str(j): getattr(model.layers[j], 'gated_cross_attn_layer', None) for j in kept}
         self.cross_attention = nn.ModuleDict(
-            {str(j): copy.deepcopy(model.layers[j].gated_cross_attn_layer) for j in kept})
+            {j: copy.deepcopy(block) for j, block in found.items() if block is not None})
         self.lm_head = copy.deepcopy(model.lm_head)
         self.requires_grad_(True)
 
     def decode(self, model: DySLVLA, x: torch.Tensor, media: torch.Tensor) -> torch.Tensor:
         """Kept layers in order: (B, S, d) -> (B, S, d)."""
         for j in self.kept:
-            x = self.cross_attention[str(j)](x, media)
+            if str(j) in self.cross_attention:
+                x = self.cross_attention[str(j)](x, media)
             x = model.layers[j].decoder_layer(x)  # type: ignore[operator,union-attr]
         return x
 

@@ -7,6 +7,7 @@ Per-token gates of the original save nothing here: all tokens pass together (met
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -61,7 +62,7 @@ class FlexiDepth(PassStrategy):
     def __init__(self, model: DySLVLA, modules: LayerGates, threshold: float = 0.5) -> None:
         """Set tau, the gate value above which a layer runs."""
         super().__init__(model, 'flexidepth', modules, {'threshold': threshold})
-        gates = dict(modules.gates.items())
+        gates: dict[str, Any] = dict(modules.gates.items())
         self.gates = [gates.get(str(j)) for j in range(model.n_layers)]
         self.logit_threshold = math.log(threshold / (1 - threshold)) if 0 < threshold < 1 \
             else math.copysign(math.inf, threshold - 0.5)
