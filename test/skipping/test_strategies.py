@@ -44,7 +44,7 @@ def folder(tmp_path, model, tokenizer, skipping, modules):
         'static_drop_gradient': ({}, {'kept': [0, 5]}, registry.recoveries(model, [[0, 5]])),
         'random': ({}, {'mean_layers': 4.5}, None),
         'deer': ({'exits': [1, 3, 5]}, {'thresholds': [1e8, 1e8, 1e8]}, ExitHead(model)),
-        'flexidepth': ({}, {'threshold': 0.5}, LayerGates(model)),
+        'flexidepth': ({}, {'threshold': 0.99}, LayerGates(model)),
         'one_shot_router': ({'hidden': 4}, {'keep': 3}, Router(model, 4)),
         'action_reuse': ({}, {'speed_threshold': 0.0}, None),
         'dysl_joint': ({k: v for k, v in to_mapping(joint).items() if k != 'threshold'},
@@ -135,7 +135,7 @@ def test_random_holds_its_mean_and_repeats_itself(folder, observe):
     rule = policy.rule
     costs = [registry_cost(rule.partition, rule._draw('any', i)) for i in range(2000)]
     assert set(costs) == {4, 5}
-    assert abs(np.mean(costs) - 4.5) < 0.05
+    assert np.mean(costs) == 4.5
     assert [rule._draw('any', i) for i in range(50)] == [rule._draw('any', i) for i in range(50)]
     assert sorted(plans_by_cost(rule.partition)) == [3, 4, 5, 6]
 

@@ -56,30 +56,41 @@ class JointModules(nn.Module):
         self.norm = nn.LayerNorm(2 * d_model + 2 * media_width)
         self.hidden = nn.Linear(2 * d_model + 2 * media_width + MOTION_SIZE, hidden)
         self.out = nn.Linear(hidden, len(plans) - 1)
+        self.distance = nn.Linear(hidden, len(plans) - 1)  # auxiliary target, training only
 
-    def gate(self, x: torch.Tensor, media: torch.Tensor, motion: torch.Tensor,
-             mask: torch.Tensor | None = None) -> torch.Tensor:
+    def gate(self, x: torch.Tensor, media: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
         """Predicted error gain per plan but the dense one, larger is worse.
 
         Args:
             x: (B, S, d) output of the first static layer.
             media: (B, M, width) latents, static camera first.
             motion: (B, MOTION_SIZE), see ``motion_features``.
-            mask: (B, S) True on real tokens.
 
         Returns:
             (B, plans - 1), in the order of the plans.
         """
+        return self.out(self._hidden(self.pool(x, media), motion))
+
+    def predict(self, pooled: torch.Tensor,
+                motion: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Error gain and distance to the dense action, both (B, plans - 1)."""
+        hidden = self._hidden(pooled, motion)
+        return self.out(hidden), self.distance(hidden)
+
+    def pool(self, x: torch.Tensor, media: torch.Tensor,
+             mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Mean and maximum over real tokens, mean latent per camera: (B, 2 d + 2 width)."""
         if mask is None:
             mean, peak = x.mean(dim=1), x.amax(dim=1)
         else:
             keep = mask[..., None]
             mean = (x * keep).sum(1) / keep.sum(1)
             peak = x.masked_fill(~keep, torch.finfo(x.dtype).min).amax(1)
-        half = media.shape[1] // 2
-        pooled = torch.cat((mean, peak, media[:, :half].mean(1), media[:, half:].mean(1)), dim=-1)
-        features = torch.cat((self.norm(pooled), motion), dim=-1)
-        return self.out(functional.gelu(self.hidden(features)))
+        cameras = media.unflatten(1, (2, -1)).mean(dim=2).flatten(1)  # (B, 2 * width)
+        return torch.cat((mean, peak, cameras), dim=-1)
+
+    def _hidden(self, pooled: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
+        return functional.gelu(self.hidden(torch.cat((self.norm(pooled), motion), dim=-1)))
 
 
 def motion_features(recent: Sequence[np.ndarray]) -> np.ndarray:

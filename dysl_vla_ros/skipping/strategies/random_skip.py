@@ -4,6 +4,7 @@
 
 from collections.abc import Sequence
 import itertools
+import math
 import zlib
 
 import numpy as np
@@ -73,7 +74,10 @@ class RandomSkip(PassStrategy):
 
     def _draw(self, instruction: str, index: int) -> Plan:
         rng = np.random.default_rng([self.seed, zlib.crc32(instruction.encode()), index])
-        plans = self.plans[self.high if rng.random() < self.share_high else self.low]
+        # The dearer cost comes at even intervals: the mean never exceeds the budget.
+        is_high = math.floor((index + 1) * self.share_high + 1e-9) \
+            > math.floor(index * self.share_high + 1e-9)
+        plans = self.plans[self.high if is_high else self.low]
         return plans[rng.integers(len(plans))]
 
     def run(self, frame: Frame, state: PolicyState) -> Pass:
