@@ -50,10 +50,11 @@ class CheckpointFactory:
 
     Attributes:
         checkpoint: Weights folder.
-        strategy: dysl or dense.
+        strategy: One of ``skipping.names.STRATEGIES``.
         scene: CALVIN scene.
         device: Torch device.
         threads: CPU threads of one inference.
+        budget: Calibrated share of decoder layers; None: the default of the strategy's files.
         renderer: The play table's.
     """
 
@@ -62,6 +63,7 @@ class CheckpointFactory:
     scene: str = 'calvin_scene_D'
     device: str = 'cpu'
     threads: int = 1
+    budget: float | None = None
     renderer: str = RENDERER
 
     def policy(self) -> Policy:
@@ -70,8 +72,8 @@ class CheckpointFactory:
 
         from dysl_vla_ros.skipping.policy import DySLPolicy
         torch.set_num_threads(self.threads)
-        strategy: Any = self.strategy  # checked by the constructor
-        return DySLPolicy.from_pretrained(self.checkpoint, strategy, self.device)
+        return DySLPolicy.from_pretrained(self.checkpoint, self.strategy, self.device,
+                                          self.budget)
 
     def world(self) -> tuple[Any, Any]:
         """Build a play table."""
