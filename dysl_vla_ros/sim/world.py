@@ -59,7 +59,7 @@ def load(client: int, scene: SceneSpec, assets_dir: Path | None,
     for part, uid in (('robot', robot.uid), ('table', table.uid)):
         joints = pybullet.getNumJoints(uid, physicsClientId=client)
         if joints != _JOINTS[part]:
-            raise SimulationError(f'{files[part]}: {joints} joints, expected CALVIN\'s '
+            raise SimulationError(f"{files[part]}: {joints} joints, expected CALVIN's "
                                   f'{_JOINTS[part]} of the {part}')
     return World(robot, blocks, table, floor)
 
