@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--mode', choices=('lockstep', 'live'), default='lockstep',
                         help='lockstep: one step per action; live: 30 Hz whether or not an action '
                              'came (over ROS only)')
-    parser.add_argument('--renderer', choices=('tiny', 'tiny_layered', 'opengl'),
+    parser.add_argument('--renderer', choices=('tiny', 'tiny_layered', 'egl'),
                         help="the play table's (default: %(default)s)", default=RENDERER)
     parser.add_argument('--workers', type=int, default=1, help='processes with --in-process')
     parser.add_argument('--videos', action='store_true', help='record videos')

@@ -85,8 +85,8 @@ class BridgeParameters:
     assets_dir: str = field('', 'Folder with the official CALVIN assets; empty uses ours.')
     renderer: str = field(
         RENDERER, 'tiny: plain software rendering. tiny_layered: the same up to a few pixels, '
-                  'three times faster for the static camera. opengl: needs a display.',
-        choices=('tiny', 'tiny_layered', 'opengl'))
+                  'three times faster for the static camera. egl: on a GPU.',
+        choices=('tiny', 'tiny_layered', 'egl'))
     env_factory: str = field(
         '', 'module:function that returns (environment, oracle) instead of the play table; '
             'called with these parameters. For tests.')

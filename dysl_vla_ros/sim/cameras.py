@@ -1,22 +1,25 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""CALVIN's two cameras: poses, matrices and software rendering.
+"""CALVIN's two cameras: poses, matrices and rendering.
 
 Source: design/calvin.md section 2.6.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pybullet
+
+from dysl_vla_ros.errors import ConfigError
 
 STATIC_EYE = (2.871459009488717, -2.166602199425597, 2.555159848480571)
 STATIC_TARGET = (-0.026242351159453392, -0.0302329882979393, 0.3920000493526459)
 STATIC_UP = (0.4041403970338857, 0.22629790978217404, 0.8862616969685161)
 LAYERED = 'tiny_layered'  # layered_renderer.py for the static camera, tiny for the other
 RENDERERS = {'tiny': pybullet.ER_TINY_RENDERER, LAYERED: pybullet.ER_TINY_RENDERER,
-             'opengl': pybullet.ER_BULLET_HARDWARE_OPENGL}
+             'egl': pybullet.ER_BULLET_HARDWARE_OPENGL}
+CAMERA_NAMES = ('static', 'gripper')
+_MAX_PIXELS = 4096
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,24 @@ class CameraSpec:
     fov_deg: float
     near_m: float
     far_m: float
+
+    def __post_init__(self) -> None:
+        """Refuse what no camera has.
+
+        Raises:
+            ConfigError: For a size that is no whole number of 1 to 4096 pixels, a field of view
+                outside 0 to 180 degrees, or near and far planes out of order.
+        """
+        for name in ('width', 'height'):
+            value = getattr(self, name)
+            if not isinstance(value, int) or not 1 <= value <= _MAX_PIXELS:
+                raise ConfigError(f'camera {name}: expected 1 to {_MAX_PIXELS} pixels, got '
+                                  f'{value!r}')
+        if not 0 < self.fov_deg < 180:
+            raise ConfigError(f'camera fov_deg: expected 0 to 180 degrees, got {self.fov_deg!r}')
+        if not 0 < self.near_m < self.far_m < np.inf:
+            raise ConfigError('camera near_m, far_m: expected 0 < near_m < far_m, got '
+                              f'{self.near_m!r} and {self.far_m!r}')
 
     def projection(self, client: int) -> tuple[float, ...]:
         """Projection matrix (16,) column-major, as PyBullet returns it."""
@@ -66,9 +87,9 @@ def draw(client: int, spec: CameraSpec, view: tuple[float, ...],
         (H, W, 3) uint8 RGB, (H, W) float32 depth buffer in 0..1 and (H, W) int32 body ids, -1
         where nothing is.
     """
-    options: dict[str, Any] = {} if renderer == 'default' else {'renderer': RENDERERS[renderer]}
     _, _, rgba, z, body = pybullet.getCameraImage(
-        spec.width, spec.height, view, spec.projection(client), physicsClientId=client, **options)
+        spec.width, spec.height, view, spec.projection(client), renderer=RENDERERS[renderer],
+        physicsClientId=client)
     size = spec.height, spec.width
     return (np.asarray(rgba, dtype=np.uint8).reshape(*size, 4)[:, :, :3],
             np.asarray(z).reshape(size), np.asarray(body).reshape(size))

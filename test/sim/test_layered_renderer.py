@@ -53,7 +53,7 @@ def test_same_picture_while_things_move(layered):
 def test_drawing_leaves_the_scene_as_it_was(layered):
     layered.reset(None, random_scene(np.random.default_rng(1)))
     before = plain(layered)[0]
-    layered.render_cameras()
+    layered.get_camera_obs()
     np.testing.assert_array_equal(before, plain(layered)[0])
 
 
