@@ -30,7 +30,7 @@ PHYSICS_RATE_HZ = 240
 _SUBSTEPS = PHYSICS_RATE_HZ // CONTROL_RATE_HZ
 _MAX_SAMPLING_TRIES = 1000
 _RENDERER_NAMES = {'tiny': 'tiny (PyBullet software)',
-                   cameras.LAYERED: 'tiny_layered (PyBullet software, static camera in two layers)',
+                   cameras.LAYERED: 'tiny_layered (PyBullet software, two layers)',
                    'egl': 'egl (PyBullet EGL plugin)'}
 
 
