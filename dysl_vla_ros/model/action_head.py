@@ -60,7 +60,8 @@ class LayerNormLSTM(nn.Module):
     def forward(self, x: torch.Tensor, state: LSTMState | None = None,
                 ) -> tuple[torch.Tensor, LSTMState]:
         """(B, T, width), (h, c) of (layers, B, hidden) -> (B, T, hidden) and the new (h, c)."""
-        hidden, cell = [], []
+        hidden: list[torch.Tensor] = []
+        cell: list[torch.Tensor] = []
         for module in self.layers:
             if isinstance(module, nn.LSTM):
                 i = len(hidden)

@@ -9,6 +9,7 @@ compares key by key.
 
 from collections.abc import Collection, Mapping
 import math
+from pathlib import Path
 import re
 from typing import Any
 
@@ -37,8 +38,8 @@ KNOWN_KEYS = frozenset((
     'cross_attn_every_n_layers', 'max_layer', 'dyn_deltas', 'epoch', 'values', 'layernorm'))
 
 
-def infer_config(kind: Kind, file: TensorFile, clip: TensorFile | None, stated: Mapping[str, Any],
-                 clip_prefix_free: Mapping[str, tuple[int, ...]], name: str) -> VLAConfig:
+def infer_config(kind: Kind, file: TensorFile, clip: TensorFile, stated: Mapping[str, Any],
+                 tower: Mapping[str, tuple[int, ...]], name: str) -> VLAConfig:
     """Sizes of a published network.
 
     Args:
@@ -46,8 +47,7 @@ def infer_config(kind: Kind, file: TensorFile, clip: TensorFile | None, stated: 
         file: The checkpoint.
         clip: The vision tower's file, for messages.
         stated: What config.json and the container say, by the names of ``KNOWN_KEYS``.
-        clip_prefix_free: Shapes of ``conv1.weight``, ``positional_embedding`` and the number of
-            blocks (under ``blocks``), as far as found.
+        tower: Shapes that tell its sizes, from ``clip_shapes``.
         name: Name of the configuration.
 
     Raises:
@@ -59,7 +59,7 @@ def infer_config(kind: Kind, file: TensorFile, clip: TensorFile | None, stated: 
         decoder = _decoder(get, kind)
         exits = _exits(get, decoder.n_layers) if kind == 'deer' else None
         return VLAConfig(
-            name=name, vision=_vision(get, clip_prefix_free, clip), resampler=_resampler(get),
+            name=name, vision=_vision(get, tower, clip.path), resampler=_resampler(get),
             decoder=decoder, head=_head(get, kind) if kind != 'openflamingo' else HeadConfig(),
             exits=exits)
     except (ValueError, ZeroDivisionError) as error:
@@ -144,8 +144,7 @@ def _decoder(get: _Sizes, kind: Kind) -> DecoderConfig:
 
 
 def _vision(get: _Sizes, clip: Mapping[str, tuple[int, ...]],
-            file: TensorFile | None) -> VisionConfig:
-    source = file.path if file is not None else 'the vision tower'
+            source: Path) -> VisionConfig:
     width = get.shape(r'perceiver\.latents', 2)[1]
     conv = clip.get('conv1.weight', ())
     if 'patch' not in get.stated and len(conv) != 4:

@@ -59,7 +59,8 @@ class PerceiverResampler(nn.Module):
     def __init__(self, dim: int, config: ResamplerConfig) -> None:
         """Build ``depth`` layers over ``latents`` learned queries."""
         super().__init__()
-        self.latents = nn.Parameter(torch.randn(config.latents, dim))
+        self.latents = nn.Parameter(torch.empty(config.latents, dim))
+        nn.init.normal_(self.latents)
         self.layers = nn.ModuleList(
             nn.ModuleList([PerceiverAttention(dim, config), feed_forward(dim, config.ff_mult)])
             for _ in range(config.depth))
