@@ -22,6 +22,7 @@ COMMANDS = {
     'evaluate': 'run a suite of episodes and print the CALVIN table',
     'report': 'rebuild the HTML report from result folders',
     'bench': 'time every module, dense and skipping interleaved',
+    'bench-pass': "time the whole step against the original's way of doing it",
     'collect': 'record demonstrations by the scripted expert',
     'train': 'behaviour cloning of the dense policy',
     'conformance': 'compare the simulated world with recorded vectors of CALVIN',

@@ -10,12 +10,13 @@ from torch import nn
 from torch.nn import functional
 
 from dysl_vla_ros.model.config import ResamplerConfig
+from dysl_vla_ros.model.few_rows import TokenLinear
 
 
 def feed_forward(dim: int, mult: int) -> nn.Sequential:
     """LN -> Linear -> GELU (erf) -> Linear, linear layers without bias."""
-    return nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim * mult, bias=False), nn.GELU(),
-                         nn.Linear(dim * mult, dim, bias=False))
+    return nn.Sequential(nn.LayerNorm(dim), TokenLinear(dim, dim * mult), nn.GELU(),
+                         TokenLinear(dim * mult, dim))
 
 
 def split_heads(x: torch.Tensor, heads: int) -> torch.Tensor:
