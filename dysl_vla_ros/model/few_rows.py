@@ -50,7 +50,7 @@ class StepLSTM(nn.LSTM):
                 ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
         """(B, T, in), (h, c) each (layers, B, hidden) -> (B, T, hidden), (h, c)."""
         if x.dim() != 3 or x.shape[0] != 1 or torch.is_grad_enabled() or self.training \
-                or not _is_large(self.weight_hh_l0):
+                or not _is_large(self.weight_hh_l0):  # type: ignore[arg-type]
             return super().forward(x, state)
         rows, last_h, last_c = x[0], [], []  # (T, in)
         for i in range(self.num_layers):

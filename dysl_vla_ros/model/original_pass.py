@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from dysl_vla_ros.model.action_head import HeadOutput, HeadState
 from dysl_vla_ros.model.cross_attention import GatedCrossAttentionBlock
-from dysl_vla_ros.model.mpt import MPTBlock, attention_bias
+from dysl_vla_ros.model.mpt import FlamingoLayer, MPTBlock, attention_bias
 from dysl_vla_ros.model.resampler import PerceiverAttention, merge_heads, split_heads
 from dysl_vla_ros.model.vla import DySLVLA
 
@@ -36,6 +36,7 @@ class OriginalPass:
         image[:, 0] = True
         feature = x
         for j, layer in enumerate(model.layers):
+            assert isinstance(layer, FlamingoLayer)
             if layer.gated_cross_attn_layer is not None:
                 x = self._cross(layer.gated_cross_attn_layer, x, media, image)
             x = self._block(layer.decoder_layer, x)
