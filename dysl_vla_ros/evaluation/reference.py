@@ -234,6 +234,8 @@ class _Rollout:
         assert self.exits is not None
         recorded = self.expected.get('out.hidden_states')
         steps = recorded.shape[1] if recorded is not None and recorded.dim() == 4 else 0
+        if not steps and name.startswith(('out.hidden_', 'out.train_', 'out.gen_')):
+            return 'needs out.hidden_states of shape (blocks, steps, S, d)'
         if name == 'out.hidden_states':
             return self.blocks[:steps].transpose(0, 1), BLOCK
         single = re.fullmatch(r'out\.exit(\d+)_(?:pose|gripper)', name)

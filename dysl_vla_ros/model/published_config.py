@@ -230,10 +230,10 @@ def _dropout_mode(linear: Collection[int], has_norm: bool) -> Any:
 
 
 def _exits(get: _Sizes, n_layers: int) -> ExitConfig:
-    interval = get.number('exit_interval', 1)
+    interval = get.number('exit_interval', 0) or _interval(get, n_layers)
     if interval < 1:
         raise ValueError(f'exit_interval must be at least 1, got {interval}')
-    computed = [i for i in range(n_layers - 1) if (i + 1) % interval == 0] + [n_layers - 1]
+    computed = _exit_layers(interval, n_layers)
     early = get.number('early_exit_layer', -1)
     if early not in (-1, n_layers - 1):
         raise ValueError(f'early_exit_layer {early} against {n_layers} decoder blocks')
@@ -245,3 +245,20 @@ def _exits(get: _Sizes, n_layers: int) -> ExitConfig:
         raise ValueError(f'exits {list(stated)} against {computed} from exit_interval {interval} '
                          f'and {n_layers} blocks')
     return ExitConfig(tuple(computed), has_auxiliary_heads=True)
+
+
+def _exit_layers(interval: int, n_layers: int) -> list[int]:
+    return [i for i in range(n_layers - 1) if (i + 1) % interval == 0] + [n_layers - 1]
+
+
+def _interval(get: _Sizes, n_layers: int) -> int:
+    """The interval told by stated exits, or by the number of auxiliary heads."""
+    stated = get.stated.get('exits')
+    if stated:
+        return int(stated[0]) + 1
+    heads = len(get.indexes(r'lm_exit_modules\.(\d+)\..+'))
+    fitting = [i for i in range(1, n_layers + 1) if len(_exit_layers(i, n_layers)) == heads + 1]
+    if len(fitting) != 1:
+        raise ValueError(f'{heads} exit heads over {n_layers} blocks do not tell exit_interval '
+                         f'(candidates {fitting}); state it in config.json')
+    return fitting[0]

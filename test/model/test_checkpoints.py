@@ -82,6 +82,17 @@ def test_every_container_loads_the_same_network(config, tmp_path):
         assert_equal(open_published(path, config=whole.config).load(), expected)
 
 
+def test_a_bare_deer_file_takes_its_exits_from_config_json(tmp_path):
+    folder = write_published(tmp_path, DEER)
+    content = torch.load(folder / 'checkpoint.pth', weights_only=True)
+    torch.save(content['model_state_dict'], folder / 'checkpoint.pth')
+    with pytest.raises(CheckpointError, match='state it in config'):  # 1 head over 4 blocks
+        open_published(folder)
+    path = folder / 'config.json'
+    path.write_text(json.dumps(json.loads(path.read_text()) | {'exits': [1, 3]}))
+    assert open_published(folder).config.exits == DEER.exits
+
+
 @pytest.mark.parametrize('every', [2, 4])
 def test_the_cross_attention_interval_is_told_from_the_keys(every, tmp_path):
     decoder = dataclasses.replace(ROBOFLAMINGO.decoder, cross_every=every, feature_layer=3)
