@@ -22,10 +22,13 @@ COMMANDS = {
     'evaluate': 'run a suite of episodes and print the CALVIN table',
     'report': 'rebuild the HTML report from result folders',
     'bench': 'time every module, dense and skipping interleaved',
+    'bench-pass': "time the whole step against the original's way of doing it",
     'collect': 'record demonstrations by the scripted expert',
     'train': 'behaviour cloning of the dense policy',
     'conformance': 'compare the simulated world with recorded vectors of CALVIN',
     'distill': 'train adapters and controllers for a dense policy',
+    'convert': 'published checkpoint to one weights folder',
+    'verify-reference': 'compare the network with recorded outputs of the originals',
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
@@ -42,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, text in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=text, description=text)
         if name == named:
-            modules[name] = importlib.import_module(f'dysl_vla_ros.cli.{name}')
+            modules[name] = importlib.import_module(
+                f'dysl_vla_ros.cli.{name.replace("-", "_")}')
             modules[name].add_arguments(subparser)
     args = parser.parse_args(argv)
     try:

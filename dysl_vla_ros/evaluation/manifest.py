@@ -15,7 +15,7 @@ from typing import Any
 from dysl_vla_ros import __version__
 from dysl_vla_ros.errors import CheckpointError
 
-PACKAGES = ('torch', 'numpy', 'pybullet', 'transformers', 'opencv-python-headless',
+PACKAGES = ('torch', 'numpy', 'pybullet', 'safetensors', 'opencv-python-headless',
             'imageio-ffmpeg')
 RENDERER = 'tiny_layered'  # of evaluations and of the bridge; see sim/layered_renderer.py
 

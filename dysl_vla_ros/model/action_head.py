@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from dysl_vla_ros.model.config import HeadConfig
+from dysl_vla_ros.model.few_rows import StepLSTM
 
 LSTMState = tuple[torch.Tensor, torch.Tensor]
 
@@ -51,7 +52,7 @@ class LayerNormLSTM(nn.Module):
         super().__init__()
         modules: list[nn.Module] = []
         for i in range(layers):
-            modules += [nn.LSTM(hidden if i else width, hidden, batch_first=True),
+            modules += [StepLSTM(hidden if i else width, hidden, batch_first=True),
                         nn.LayerNorm(hidden)]
             if i < layers - 1:
                 modules.append(nn.Dropout(dropout))
@@ -60,7 +61,8 @@ class LayerNormLSTM(nn.Module):
     def forward(self, x: torch.Tensor, state: LSTMState | None = None,
                 ) -> tuple[torch.Tensor, LSTMState]:
         """(B, T, width), (h, c) of (layers, B, hidden) -> (B, T, hidden) and the new (h, c)."""
-        hidden, cell = [], []
+        hidden: list[torch.Tensor] = []
+        cell: list[torch.Tensor] = []
         for module in self.layers:
             if isinstance(module, nn.LSTM):
                 i = len(hidden)
@@ -108,8 +110,8 @@ class DeterministicDecoder(nn.Module):
             self.rnn = LayerNormLSTM(d_model, config.lstm_hidden, config.lstm_layers,
                                      config.dropout)
         else:
-            self.rnn = nn.LSTM(d_model, config.lstm_hidden, config.lstm_layers, batch_first=True,
-                               dropout=config.dropout if config.lstm_layers > 1 else 0.0)
+            self.rnn = StepLSTM(d_model, config.lstm_hidden, config.lstm_layers, batch_first=True,
+                                dropout=config.dropout if config.lstm_layers > 1 else 0.0)
         self.actions = _MLPHead(config, 6)
         self.gripper = _MLPHead(config, 1)
 

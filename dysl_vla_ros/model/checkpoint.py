@@ -6,7 +6,8 @@ Every key is accounted for; nothing is loaded from pickles. Tensors go one by on
 file to the target device and dtype, so that loading needs little more than the weights.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 import hashlib
 import json
 from pathlib import Path
@@ -17,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from dysl_vla_ros.configuration import from_mapping, to_mapping
 from dysl_vla_ros.errors import CheckpointError, ConfigError
@@ -30,6 +32,24 @@ DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 _HUB_ID = re.compile(r'[\w.-]+/[\w.-]+')
 # Folders written before the vision tower was our own have transformers' names.
 _FORMER_VISION = 'vision_encoder.clip.'
+
+
+class _WithoutInitialisation(TorchFunctionMode):
+    """Leaves out ``torch.nn.init``: on the meta device it would import half of torch."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (),
+                           kwargs: dict[str, Any] | None = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, '__module__', None) == 'torch.nn.init':
+            return args[0] if args else kwargs['tensor']
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def shapes_only() -> Iterator[None]:
+    """Modules built inside have parameters on the meta device: shapes without memory."""
+    with torch.device('meta'), _WithoutInitialisation():
+        yield
 
 
 def locate(path_or_hub_id: str | Path, revision: str | None = None, offline: bool = True) -> Path:
@@ -132,7 +152,8 @@ def fill(model: nn.Module, sources: Iterable[tuple[TensorFile, Mapping[str, Orig
         model: Its parameters without an origin stay as they are.
         sources: Files with the origins of our tensors; origins the model has no parameter for are
             read, to check their values, and dropped.
-        device, dtype: Target; dtype None keeps each file's.
+        device: Target.
+        dtype: Target; None keeps each file's.
         copy: Whether parameters must not share memory with the file.
 
     Raises:

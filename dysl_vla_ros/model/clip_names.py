@@ -6,10 +6,10 @@ Ours are open_clip's below ``visual.``. Text towers, projections and what follow
 may be in such a file and are left out.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 import re
 
-from dysl_vla_ros.model.tensor_files import Origin
+from dysl_vla_ros.model.tensor_files import Entry, Origin
 
 _OURS = 'vision_encoder.'
 _OPEN_CLIP_PREFIXES = ('visual.', 'vision_encoder.visual.', 'module.visual.', '')
@@ -66,6 +66,22 @@ def clip_origins(keys: Collection[str], expected: Iterable[str],
         (k.startswith(prefix) and _UNUSED_TOWER.fullmatch(k.removeprefix(prefix)))
         or (prefix and not k.startswith(prefix) and _UNUSED_REST.fullmatch(k)))}
     return origins, unused
+
+
+def clip_shapes(entries: Mapping[str, Entry]) -> dict[str, tuple[int, ...]]:
+    """What tells the tower's sizes, as far as found.
+
+    Returns:
+        Shapes of ``conv1.weight`` and ``positional_embedding``, and under ``blocks`` their number.
+    """
+    prefix, translate = _style(entries)
+    found = {name: tuple(entries[key].shape)
+             for name in ('conv1.weight', 'positional_embedding')
+             if (key := prefix + translate(name)[0]) in entries}
+    pattern = re.compile(re.escape(prefix)
+                         + r'(?:transformer\.resblocks|encoder\.layers)\.(\d+)\.')
+    blocks = [int(m.group(1)) for key in entries if (m := pattern.match(key))]
+    return found | {'blocks': (max(blocks, default=-1) + 1,)}
 
 
 def _style(keys: Collection[str]) -> tuple[str, Callable[[str], tuple[str, ...]]]:

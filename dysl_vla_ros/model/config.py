@@ -190,6 +190,21 @@ KNOWN_SIZES: dict[str, VLAConfig] = {
                         mlp_layernorm=True, mlp_dropout=0.4, dropout_mode='layerwise',
                         window_mode='carry'),
         exits=ExitConfig((1, 3, 5, 7, 9, 11))),
+    # Layouts of RoboFlamingo's larger variants with MPT blocks (design/architecture.md
+    # section 3). The published 4B has GPT-NeoX blocks, which are not implemented.
+    'roboflamingo-4b': VLAConfig(
+        name='roboflamingo-4b',
+        decoder=DecoderConfig(d_model=2560, n_heads=32, n_layers=32, feature_layer=30,
+                              qk_norm=False, cross_every=2)),
+    'roboflamingo-9b': VLAConfig(
+        name='roboflamingo-9b',
+        decoder=DecoderConfig(d_model=4096, n_heads=32, n_layers=32, feature_layer=30,
+                              qk_norm=False, cross_every=4)),
+    # For timing: the 3B's widths, fewer layers.
+    'roboflamingo-mid': VLAConfig(
+        name='roboflamingo-mid',
+        vision=VisionConfig(width=1024, layers=3), resampler=ResamplerConfig(depth=1),
+        decoder=DecoderConfig(n_layers=4, feature_layer=2, vocab_size=8192)),
     'dysl-mini': VLAConfig(
         name='dysl-mini',
         vision=VisionConfig(image_size=80, patch_size=16, width=128, layers=3, heads=4,

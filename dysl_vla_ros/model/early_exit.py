@@ -109,7 +109,8 @@ def solve_thresholds(values: torch.Tensor, ratio: float, skip_first: bool = Fals
     Args:
         values: (exits, N) action change of each sample at each exit, as in a checkpoint's
             ``values``.
-        ratio, skip_first: See ``exit_shares``.
+        ratio: See ``exit_shares``.
+        skip_first: See ``exit_shares``.
 
     Returns:
         (exits,) thresholds in the dtype of ``values``; the last is 1e8 (always), an exit without

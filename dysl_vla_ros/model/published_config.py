@@ -9,6 +9,7 @@ compares key by key.
 
 from collections.abc import Collection, Mapping
 import math
+from pathlib import Path
 import re
 from typing import Any
 
@@ -37,8 +38,8 @@ KNOWN_KEYS = frozenset((
     'cross_attn_every_n_layers', 'max_layer', 'dyn_deltas', 'epoch', 'values', 'layernorm'))
 
 
-def infer_config(kind: Kind, file: TensorFile, clip: TensorFile | None, stated: Mapping[str, Any],
-                 clip_prefix_free: Mapping[str, tuple[int, ...]], name: str) -> VLAConfig:
+def infer_config(kind: Kind, file: TensorFile, clip: TensorFile, stated: Mapping[str, Any],
+                 tower: Mapping[str, tuple[int, ...]], name: str) -> VLAConfig:
     """Sizes of a published network.
 
     Args:
@@ -46,8 +47,7 @@ def infer_config(kind: Kind, file: TensorFile, clip: TensorFile | None, stated: 
         file: The checkpoint.
         clip: The vision tower's file, for messages.
         stated: What config.json and the container say, by the names of ``KNOWN_KEYS``.
-        clip_prefix_free: Shapes of ``conv1.weight``, ``positional_embedding`` and the number of
-            blocks (under ``blocks``), as far as found.
+        tower: Shapes that tell its sizes, from ``clip_shapes``.
         name: Name of the configuration.
 
     Raises:
@@ -59,7 +59,7 @@ def infer_config(kind: Kind, file: TensorFile, clip: TensorFile | None, stated: 
         decoder = _decoder(get, kind)
         exits = _exits(get, decoder.n_layers) if kind == 'deer' else None
         return VLAConfig(
-            name=name, vision=_vision(get, clip_prefix_free, clip), resampler=_resampler(get),
+            name=name, vision=_vision(get, tower, clip.path), resampler=_resampler(get),
             decoder=decoder, head=_head(get, kind) if kind != 'openflamingo' else HeadConfig(),
             exits=exits)
     except (ValueError, ZeroDivisionError) as error:
@@ -144,8 +144,7 @@ def _decoder(get: _Sizes, kind: Kind) -> DecoderConfig:
 
 
 def _vision(get: _Sizes, clip: Mapping[str, tuple[int, ...]],
-            file: TensorFile | None) -> VisionConfig:
-    source = file.path if file is not None else 'the vision tower'
+            source: Path) -> VisionConfig:
     width = get.shape(r'perceiver\.latents', 2)[1]
     conv = clip.get('conv1.weight', ())
     if 'patch' not in get.stated and len(conv) != 4:
@@ -231,10 +230,10 @@ def _dropout_mode(linear: Collection[int], has_norm: bool) -> Any:
 
 
 def _exits(get: _Sizes, n_layers: int) -> ExitConfig:
-    interval = get.number('exit_interval', 1)
+    interval = get.number('exit_interval', 0) or _interval(get, n_layers)
     if interval < 1:
         raise ValueError(f'exit_interval must be at least 1, got {interval}')
-    computed = [i for i in range(n_layers - 1) if (i + 1) % interval == 0] + [n_layers - 1]
+    computed = _exit_layers(interval, n_layers)
     early = get.number('early_exit_layer', -1)
     if early not in (-1, n_layers - 1):
         raise ValueError(f'early_exit_layer {early} against {n_layers} decoder blocks')
@@ -246,3 +245,20 @@ def _exits(get: _Sizes, n_layers: int) -> ExitConfig:
         raise ValueError(f'exits {list(stated)} against {computed} from exit_interval {interval} '
                          f'and {n_layers} blocks')
     return ExitConfig(tuple(computed), has_auxiliary_heads=True)
+
+
+def _exit_layers(interval: int, n_layers: int) -> list[int]:
+    return [i for i in range(n_layers - 1) if (i + 1) % interval == 0] + [n_layers - 1]
+
+
+def _interval(get: _Sizes, n_layers: int) -> int:
+    """The interval told by stated exits, or by the number of auxiliary heads."""
+    stated = get.stated.get('exits')
+    if stated:
+        return int(stated[0]) + 1
+    heads = len(get.indexes(r'lm_exit_modules\.(\d+)\..+'))
+    fitting = [i for i in range(1, n_layers + 1) if len(_exit_layers(i, n_layers)) == heads + 1]
+    if len(fitting) != 1:
+        raise ValueError(f'{heads} exit heads over {n_layers} blocks do not tell exit_interval '
+                         f'(candidates {fitting}); state it in config.json')
+    return fitting[0]

@@ -35,7 +35,8 @@ def kind_of(keys: Collection[str], source: str) -> Kind:
         return 'deer'
     if any(k.startswith('lm_head.') for k in keys):
         return 'roboflamingo'
-    if any(k.startswith('perceiver.') for k in keys) and any('gated_cross_attn' in k for k in keys):
+    if any(k.startswith('perceiver.') for k in keys) \
+            and any('gated_cross_attn' in k for k in keys):
         return 'openflamingo'
     raise CheckpointError(
         f'{source}: neither a RoboFlamingo nor a DeeR nor an OpenFlamingo checkpoint: no keys '

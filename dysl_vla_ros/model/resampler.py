@@ -10,12 +10,13 @@ from torch import nn
 from torch.nn import functional
 
 from dysl_vla_ros.model.config import ResamplerConfig
+from dysl_vla_ros.model.few_rows import TokenLinear
 
 
 def feed_forward(dim: int, mult: int) -> nn.Sequential:
     """LN -> Linear -> GELU (erf) -> Linear, linear layers without bias."""
-    return nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim * mult, bias=False), nn.GELU(),
-                         nn.Linear(dim * mult, dim, bias=False))
+    return nn.Sequential(nn.LayerNorm(dim), TokenLinear(dim, dim * mult), nn.GELU(),
+                         TokenLinear(dim * mult, dim))
 
 
 def split_heads(x: torch.Tensor, heads: int) -> torch.Tensor:
@@ -59,7 +60,8 @@ class PerceiverResampler(nn.Module):
     def __init__(self, dim: int, config: ResamplerConfig) -> None:
         """Build ``depth`` layers over ``latents`` learned queries."""
         super().__init__()
-        self.latents = nn.Parameter(torch.randn(config.latents, dim))
+        self.latents = nn.Parameter(torch.empty(config.latents, dim))
+        nn.init.normal_(self.latents)
         self.layers = nn.ModuleList(
             nn.ModuleList([PerceiverAttention(dim, config), feed_forward(dim, config.ff_mult)])
             for _ in range(config.depth))

@@ -22,6 +22,7 @@ FLOATS = (torch.float32, torch.bfloat16, torch.float16)
 _SAFETENSORS = {'F32': torch.float32, 'BF16': torch.bfloat16, 'F16': torch.float16,
                 'F64': torch.float64, 'I64': torch.int64, 'I32': torch.int32, 'I16': torch.int16,
                 'I8': torch.int8, 'U8': torch.uint8, 'BOOL': torch.bool}
+_MAPPED_SHARE = 50  # a file stays mapped until one part in so many has been read
 _STATE_DICTS = ('model_state_dict', 'state_dict')
 
 
@@ -64,7 +65,8 @@ class TensorFile:
 
         Args:
             origin: Its keys.
-            device, dtype: Target; dtype None keeps the stored one.
+            device: Target.
+            dtype: Target; None keeps the stored one.
             copy: Whether the result must not share memory with the file.
 
         Raises:
@@ -111,12 +113,22 @@ class SafetensorsFile(TensorFile):
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f'{path}: cannot be read (truncated?): {error}') from error
         super().__init__(path, entries)
+        self._mapping: Any = None  # safe_open has no stub
+        self._bytes_read = 0
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[str], torch.Tensor]]:
-        """Map the file anew each time, so that pages already read are given back."""
-        with safe_open(self.path, 'pt') as file:
-            yield file.get_tensor
+        """Views of the mapped file; mapped anew from time to time, which gives pages back."""
+        if self._mapping is None:
+            self._mapping, self._bytes_read = safe_open(self.path, 'pt'), 0
+        yield self._get
+        if self._bytes_read > self.path.stat().st_size // _MAPPED_SHARE:
+            self._mapping = None
+
+    def _get(self, key: str) -> torch.Tensor:
+        tensor = self._mapping.get_tensor(key)
+        self._bytes_read += tensor.nbytes
+        return tensor
 
 
 class TorchFile(TensorFile):
@@ -207,7 +219,8 @@ def check_keys(file: TensorFile, origins: Mapping[str, Origin], shapes: Mapping[
             expected[origin.alias] = shape
     found = {k: e for k, e in file.entries.items() if k not in ignored}
     common = sorted(found.keys() & expected.keys())
-    problems = [f'missing {k} {tuple(expected[k])}' for k in sorted(expected.keys() - found.keys())]
+    problems = [f'missing {k} {tuple(expected[k])}'
+                for k in sorted(expected.keys() - found.keys())]
     problems += [f'unexpected {k} {tuple(found[k].shape)}'
                  for k in sorted(found.keys() - expected.keys())]
     problems += [f'{k}: expected {tuple(expected[k])}, got {tuple(found[k].shape)}'

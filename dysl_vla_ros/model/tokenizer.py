@@ -30,8 +30,10 @@ class InstructionTokenizer:
         missing = [t for t in found if t not in ids]
         if missing:
             raise CheckpointError(f'tokenizer lacks the special token(s) {missing}')
-        self._prefix = [ids[IMAGE]]
-        self._suffix = [ids[END_OF_CHUNK], ids[END_OF_TEXT]]
+        self.image_id: int = ids[IMAGE]
+        self.end_of_chunk_id: int = ids[END_OF_CHUNK]
+        self._prefix = [self.image_id]
+        self._suffix = [self.end_of_chunk_id, ids[END_OF_TEXT]]
         self.pad_id: int = ids[PAD]
         self.unknown_id: int | None = tokenizer.token_to_id(UNKNOWN)
 
@@ -50,6 +52,31 @@ class InstructionTokenizer:
         tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
         tokenizer.normalizer = normalizer
         tokenizer.pre_tokenizer = splitter
+        return cls(tokenizer)
+
+    @classmethod
+    def with_prompt_tokens(cls, path: str | Path) -> 'InstructionTokenizer':
+        """Load a language model's tokenizer and add the prompt tokens it lacks.
+
+        The order is RoboFlamingo's, so the GPT-NeoX-20B tokenizer of 50277 tokens gets the ids
+        50277 to 50279 (design/architecture.md section 5).
+
+        Args:
+            path: ``tokenizer.json`` or a folder with it.
+
+        Raises:
+            CheckpointError: If the file is missing, not a tokenizer, or lacks ``<|endoftext|>``.
+        """
+        path = Path(path).expanduser()
+        path = path / FILE_NAME if path.is_dir() else path
+        if not path.is_file():
+            raise CheckpointError(f'{path}: no such file')
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises bare Exception on bad JSON
+            raise CheckpointError(f'{path}: not a tokenizer file: {error}') from error
+        tokenizer.add_special_tokens([t for t in (END_OF_CHUNK, IMAGE, PAD)
+                                      if tokenizer.token_to_id(t) is None])
         return cls(tokenizer)
 
     @classmethod

@@ -91,12 +91,14 @@ class VisionEncoder(nn.Module):
         super().__init__()
         width, patch = config.width, config.patch_size
         self.conv1 = nn.Conv2d(3, width, patch, stride=patch, bias=False)
-        self.class_embedding = nn.Parameter(torch.randn(width) * width ** -0.5)
+        self.class_embedding = nn.Parameter(torch.empty(width))
         self.positional_embedding = nn.Parameter(
-            0.02 * torch.randn((config.image_size // patch) ** 2 + 1, width))
+            torch.empty((config.image_size // patch) ** 2 + 1, width))
         self.ln_pre = nn.LayerNorm(width)
         self.transformer = VisionTransformer(config)
         nn.init.normal_(self.conv1.weight, std=0.02)
+        nn.init.normal_(self.class_embedding, std=width ** -0.5)
+        nn.init.normal_(self.positional_embedding, std=0.02)
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) normalised -> (N, patches, width); CLS dropped, no post layer norm."""

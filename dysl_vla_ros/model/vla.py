@@ -72,7 +72,7 @@ class DySLVLA(nn.Module):
             CheckpointError: If files or keys are missing, unexpected, mis-shaped or not finite.
         """
         folder = checkpoint.locate(path_or_hub_id, revision, offline)
-        with torch.device('meta'):
+        with checkpoint.shapes_only():
             model = cls(checkpoint.load_config(folder))
         checkpoint.load_weights(model, folder, device, dtype)
         model.mean, model.std = model.mean.to(device), model.std.to(device)

@@ -1,15 +1,16 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A tiny network for every model test, and the tiny RoboFlamingo reference where it exists."""
+"""Tiny networks for every model test, and the tiny references where they exist."""
 
 from dataclasses import dataclass
-import json
 from pathlib import Path
+import sys
 
 import pytest
 from safetensors.torch import load_file
 import torch
 
+from dysl_vla_ros.model.checkpoints import open_published
 from dysl_vla_ros.model.config import (
     DecoderConfig,
     HeadConfig,
@@ -17,8 +18,9 @@ from dysl_vla_ros.model.config import (
     VisionConfig,
     VLAConfig,
 )
-from dysl_vla_ros.model.reference_checkpoint import load_roboflamingo
 from dysl_vla_ros.model.vla import DySLVLA
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'fakes'))
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,7 @@ class Reference:
 
     def load(self) -> DySLVLA:
         """A fresh network with the reference weights."""
-        return load_roboflamingo(self.folder / 'checkpoint.pth',
-                                 self.folder / 'clip_visual.safetensors', self.config)
+        return open_published(self.folder, config=self.config).load()
 
     def pixels(self, step: int) -> torch.Tensor:
         """(1, 2, 3, 56, 56) normalised images of a control step."""
@@ -44,17 +45,8 @@ class Reference:
 def reference(reference_file) -> Reference:
     """Tiny RoboFlamingo, random weights, recorded from the original code."""
     folder = reference_file('roboflamingo_tiny')
-    c = json.loads((folder / 'config.json').read_text())
-    config = VLAConfig(
-        name='roboflamingo-tiny',
-        vision=VisionConfig(image_size=56, patch_size=14, width=c['vis'], layers=c['vit_layers'],
-                            heads=c['vit_heads']),
-        resampler=ResamplerConfig(),
-        # The feature is the input of the last block, hence the output of the one before it.
-        decoder=DecoderConfig(d_model=c['d_model'], n_heads=c['n_heads'], n_layers=c['n_layers'],
-                              feature_layer=c['n_layers'] - 2, vocab_size=c['vocab']),
-        head=HeadConfig(lstm_hidden=c['lstm_hidden'], window=c['window']))
-    return Reference(folder, config, load_file(folder / 'expected.safetensors'))
+    return Reference(folder, open_published(folder).config,
+                     load_file(folder / 'expected.safetensors'))
 
 
 @pytest.fixture(scope='session')

@@ -5,10 +5,10 @@
 import dataclasses
 
 import pytest
-import torch
 
 from dysl_vla_ros.configuration import from_mapping, to_mapping
 from dysl_vla_ros.errors import ConfigError
+from dysl_vla_ros.model.checkpoint import shapes_only
 from dysl_vla_ros.model.config import DecoderConfig, VLAConfig
 from dysl_vla_ros.model.vla import DySLVLA
 
@@ -18,7 +18,7 @@ def count(module) -> int:
 
 
 def build(config: VLAConfig) -> DySLVLA:
-    with torch.device('meta'):
+    with shapes_only():
         return DySLVLA(config)
 
 
@@ -33,8 +33,8 @@ def test_roboflamingo_3b_has_the_published_parameter_counts():
     assert {count(layer.decoder_layer) for layer in model.layers} == {50_339_840}
     assert sum(map(count, cross)) + count(model.perceiver) + count(model.wte) == 1_046_992_944
     assert count(model.lm_head) == 41_194_759
-    # Section 11 counts the projection (1024 x 768) after the read-out, which is not built.
-    assert count(model.vision_encoder) + 1024 * 768 == 303_966_208
+    # Section 11 counts the last norm and the projection (1024 x 768), which are not built.
+    assert count(model.vision_encoder) + 2 * 1024 + 1024 * 768 == 303_966_208
 
 
 def test_layers_after_the_read_out_are_not_built():
@@ -63,3 +63,25 @@ def test_an_unknown_size_names_the_known_ones():
 def test_sizes_that_do_not_fit_are_refused(sizes):
     with pytest.raises(ValueError, match='must'):
         DecoderConfig(**sizes)
+
+
+@pytest.mark.parametrize(('size', 'every', 'd_model'), [
+    ('roboflamingo-4b', 2, 2560), ('roboflamingo-9b', 4, 4096)])
+def test_larger_variants_have_cross_attention_before_every_other_or_fourth_layer(size, every,
+                                                                               d_model):
+    # design/architecture.md section 3: insert where (layer + 1) mod every = 0.
+    model = build(VLAConfig.from_name(size))
+    assert model.config.decoder.d_model == d_model
+    crossed = [j for j, layer in enumerate(model.layers)
+               if layer.gated_cross_attn_layer is not None]
+    assert crossed == list(range(every - 1, model.n_layers, every))
+
+
+def test_deer_has_the_published_parameter_counts():
+    # design/architecture.md sections 7 and 9.2: seven heads, vision tower apart.
+    config = VLAConfig.from_name('deer-3b')
+    model = build(dataclasses.replace(config, exits=dataclasses.replace(
+        config.exits, has_auxiliary_heads=True)))
+    assert count(model.lm_head) == 40_948_231
+    assert len(model.exit_heads) == 6
+    assert count(model) - count(model.vision_encoder) == 1_497_208_393
