@@ -25,7 +25,8 @@ COMMANDS = {
     'collect': 'record demonstrations by the scripted expert',
     'train': 'behaviour cloning of the dense policy',
     'conformance': 'compare the simulated world with recorded vectors of CALVIN',
-    'distill': 'train adapters and controllers for a dense policy',
+    'distill': 'train adapters and controllers, or rival strategies, for a dense policy',
+    'frontier': 'decoder time against action error of every strategy',
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
