@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         weights = resolve(args.checkpoint)
         manifest = build_manifest(vars(args), weights)
-        policies, steps = _trained(args, weights)
+        policies, steps = _trained(args, weights, manifest['renderer'])
     results = measure(policies, steps)
     content = {'format': 1, 'manifest': manifest, **report(policies, results),
                'peak_memory_bytes': peak_memory_bytes()}
@@ -93,16 +93,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _trained(args: argparse.Namespace, weights: Any) -> tuple[dict[str, 'DySLPolicy'], Any]:
+def _trained(args: argparse.Namespace, weights: Any,
+             renderer: str) -> tuple[dict[str, 'DySLPolicy'], Any]:
     """Policies of a weights folder, on images of the simulator."""
     from dysl_vla_ros.skipping.policy import DySLPolicy
     names = args.strategies or ['dense', 'dysl']
     policies = {name: DySLPolicy.from_pretrained(
         weights, name, args.device, None if name == 'dense' else args.budget) for name in names}
-    return policies, _observations(args, policies)
+    return policies, _observations(args, policies, renderer)
 
 
-def _observations(args: argparse.Namespace, policies: dict[str, 'DySLPolicy']) -> Iterator[Any]:
+def _observations(args: argparse.Namespace, policies: dict[str, 'DySLPolicy'],
+                  renderer: str) -> Iterator[Any]:
     import numpy as np
     from rich.progress import track
 
@@ -112,7 +114,7 @@ def _observations(args: argparse.Namespace, policies: dict[str, 'DySLPolicy']) -
     from dysl_vla_ros.sim.instructions import FURNITURE_TASKS, VALIDATION
     from dysl_vla_ros.sim.sampling import random_initial_state
 
-    env = PlayTableEnv()
+    env = PlayTableEnv(renderer=renderer)
     expert = ScriptedExpert(env)
     rng = np.random.default_rng(args.seed)
     for i in track(range(args.steps), 'bench'):

@@ -118,7 +118,8 @@ class DeterministicDecoder(nn.Module):
         return HeadState()
 
     def _decode(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.actions(hidden).tanh(), self.gripper(hidden).squeeze(-1)
+        # Actions are float32 whatever the precision of the network.
+        return self.actions(hidden).tanh().float(), self.gripper(hidden).squeeze(-1).float()
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Training layout from zero state: (B, T, d) -> pose (B, T, 6), gripper logit (B, T)."""

@@ -23,6 +23,7 @@ class VisionConfig:
         heads: Attention heads.
         resize: How camera images reach ``image_size``: 'area' averages, which suits a small
             network trained here; 'bicubic' is what CLIP was trained with.
+        mean, std: Normalisation of RGB values in [0, 1]; CLIP's.
     """
 
     image_size: int = 224
@@ -31,6 +32,16 @@ class VisionConfig:
     layers: int = 24
     heads: int = 16
     resize: Literal['area', 'bicubic'] = 'bicubic'
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for sizes that do not fit together."""
+        if self.width % self.heads or self.image_size % self.patch_size:
+            raise ValueError(f'heads {self.heads} must divide width {self.width}, and patch_size '
+                             f'{self.patch_size} must divide image_size {self.image_size}')
+        if min(self.std) <= 0:
+            raise ValueError(f'std must be positive, got {list(self.std)}')
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from dysl_vla_ros.errors import ConfigError
+from dysl_vla_ros.evaluation.manifest import RENDERER
 from dysl_vla_ros.skipping.names import STRATEGIES
 
 T = TypeVar('T')
@@ -82,6 +83,10 @@ class BridgeParameters:
         'or not an action came.', choices=('lockstep', 'live'))
     scene: str = field('calvin_scene_D', 'Scene of the play table.')
     assets_dir: str = field('', 'Folder with the official CALVIN assets; empty uses ours.')
+    renderer: str = field(
+        RENDERER, 'tiny: plain software rendering. tiny_layered: the same up to a few pixels, '
+                  'three times faster for the static camera. egl: on a GPU.',
+        choices=('tiny', 'tiny_layered', 'egl'))
     env_factory: str = field(
         '', 'module:function that returns (environment, oracle) instead of the play table; '
             'called with these parameters. For tests.')
