@@ -188,7 +188,7 @@ def _show(args: argparse.Namespace, policies: dict[str, 'DySLPolicy'], results: 
     sizes = content['weight_bytes']
     print('weights: ' + ', '.join(f'{k} {v / 1e6:.1f} MB' for k, v in sizes.items())
           + f'; peak memory {content["peak_memory_bytes"] / 1e9:.2f} GB')
-    if 'amdahl' in content:
+    if 'amdahl' in content and not args.decoder_only:  # without vision the share says nothing
         a = content['amdahl']
         print(f'decoder share of a dense step {a["decoder_share_of_step"]:.1%}: no skipping can '
               f'make the step more than {a["largest_speed_up_of_step"]:.2f} times faster')
