@@ -26,9 +26,10 @@ COMMANDS = {
     'collect': 'record demonstrations by the scripted expert',
     'train': 'behaviour cloning of the dense policy',
     'conformance': 'compare the simulated world with recorded vectors of CALVIN',
-    'distill': 'train adapters and controllers for a dense policy',
     'convert': 'published checkpoint to one weights folder',
     'verify-reference': 'compare the network with recorded outputs of the originals',
+    'distill': 'train adapters and controllers, or rival strategies, for a dense policy',
+    'frontier': 'decoder time against action error of every strategy',
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 

@@ -51,7 +51,7 @@ def hold_budgets(measure: Callable[[float], float], knob: Knob, budgets: tuple[f
         bisections: Halvings of the range per budget.
 
     Returns:
-        Where even the cheapest end exceeds the budget, that end: compare the achieved share.
+        Where nothing measured fits the budget, the cheapest: compare the achieved share.
     """
     known: dict[float, float] = {}
 
@@ -69,6 +69,8 @@ def hold_budgets(measure: Callable[[float], float], knob: Knob, budgets: tuple[f
             if high <= low:
                 break
             share((low + high) / 2)
-        best = max((p for p, s in known.items() if s <= budget), default=0.0)
+        # Verifications can make the very cheapest end dearer than its neighbour.
+        best = max((p for p, s in known.items() if s <= budget),
+                   default=min(known, key=lambda p: known[p]))
         results.append((knob.at(best), known[best]))
     return results

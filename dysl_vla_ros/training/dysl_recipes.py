@@ -39,8 +39,8 @@ _LABEL_WINDOWS = 24
 class DySLRecipe(Recipe):
     """DySL with the shipped modules: only tau is calibrated, with one part switched off or not."""
 
-    switches = {'dysl': {}, 'dysl_no_prior': {'use_prior': False},
-                'dysl_no_post': {'use_post': False}}
+    switches: dict[str, dict[str, Any]] = {
+        'dysl': {}, 'dysl_no_prior': {'use_prior': False}, 'dysl_no_post': {'use_post': False}}
 
     def __init__(self, task: Task) -> None:
         """Load DySL's files of the weights folder."""

@@ -92,7 +92,7 @@ def measure_gain(model: DySLVLA, modules: JointModules, plans: tuple[Plan, ...],
         output = model.lm_head.peek(every, tiled)
         pose = output.pose.view(count, windows, 6)
         logit = output.gripper_logit.view(count, windows)
-        error = action_error(pose, logit, batch.actions[None, :, t], config)
+        error = action_error(pose, logit, batch.actions[:, t].expand(count, -1, -1), config)
         gain[:, t] = (error[:-1] - error[-1:]).T
         distance[:, t] = (pose[:-1] - pose[-1:]).square().mean(-1).sqrt().T
         chosen = drawn[:, t]

@@ -70,6 +70,8 @@ def open_cache(config: StrategyConfig, weights: Path, folder: Path,
     if data.image_size != model.config.vision.image_size:
         raise DatasetError(f'images are {data.image_size} pixels wide, the network expects '
                            f'{model.config.vision.image_size}')
+    # Every other held-out episode calibrates; the frontier is measured on those between.
+    data.held_out = data.held_out[::2]
     # Frames and episodes are the same for every seed: seeds differ in training only.
     cache = MediaCache(model, tokenizer, data, config.max_frames, config.calibration_episodes, 0,
                        progress, folder,
@@ -106,9 +108,10 @@ class StrategyTraining:
         self.rng = np.random.default_rng(config.seed)
         self.recipe = RECIPES[name](Task(name, self.model, self.tokenizer, self.cache, config,
                                          self.weights, self.rng))
-        self.identity = {
+        self.weights_hash = checkpoint.file_hash(self.weights / checkpoint.WEIGHTS)
+        self.identity: dict[str, Any] = {
             'strategy': name, 'config': to_mapping(config), 'data_sha256': hashes,
-            'weights_sha256': checkpoint.file_hash(self.weights / checkpoint.WEIGHTS)}
+            'weights_sha256': self.weights_hash}
         self.step = 0
         self.history: list[dict[str, float]] = []
         if self.recipe.modules is not None:
@@ -219,7 +222,7 @@ class StrategyTraining:
             message(f'{self.name}: budget {budget:g} achieved {share:.3f}')
         modules = self.recipe.modules
         result = StrategyFile(
-            self.name, self.identity['weights_sha256'], self.recipe.options, tuple(settings),
+            self.name, self.weights_hash, self.recipe.options, tuple(settings),
             self.config.default_budget, {
                 **self.identity, 'calibration': summaries, 'commit': git_commit(),
                 'torch': torch.__version__, 'trainable_parameters':

@@ -188,17 +188,22 @@ def test_deer_equals_the_models_own_early_exit(folder, observe):
     """The reference implementation of model/early_exit.py, with the trained head put in."""
     from dysl_vla_ros.model.early_exit import run_until_exit
     policy = DySLPolicy.from_pretrained(folder, 'deer')
-    policy.rule.thresholds = {1: 0.05, 3: 0.05, 5: 1e8}
-    policy.reset(INSTRUCTION)
-    layers = set()
+    layers, never = set(), (-1e8, -1e8, 1e8)
     network = DySLPolicy.from_pretrained(folder, 'dense').model
     network.lm_head = policy.rule.modules.lm_head
     with torch.inference_mode():
+        policy.reset(INSTRUCTION)
+        first = [run_until_exit(network, policy._prompt, network.encode_vision(
+            policy._tensors(observe(n))[0]), policy.state.head, (1, 3, 5), never).deltas[0][1]
+            for n in range(12)]
+        middle = float(np.median(first))  # half of the frames leave at the first exit
+        policy.rule.thresholds = {1: middle, 3: middle, 5: 1e8}
         for number in range(12):
+            policy.reset(INSTRUCTION)
             state = policy.state.head
             pixels, _ = policy._tensors(observe(number))
             expected = run_until_exit(network, policy._prompt, network.encode_vision(pixels),
-                                      state, (1, 3, 5), (0.05, 0.05, 1e8))
+                                      state, (1, 3, 5), (middle, middle, 1e8))
             step = policy.act(observe(number))
             assert step.trace.n_executed_total == expected.layer + 1
             assert np.allclose(step.action[:6], expected.output.pose[0], atol=1e-3)

@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A synthetic packed folder: the action is in the image's colour and a square's place."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from dysl_vla_ros.configuration import to_mapping
 from dysl_vla_ros.model import config as sizes
 from dysl_vla_ros.model.config import (
     DecoderConfig,
@@ -16,6 +19,11 @@ from dysl_vla_ros.model.config import (
     VisionConfig,
     VLAConfig,
 )
+from dysl_vla_ros.model.tokenizer import InstructionTokenizer
+from dysl_vla_ros.model.vla import DySLVLA
+from dysl_vla_ros.skipping.config import SkippingConfig
+from dysl_vla_ros.skipping.registry import build_skip_modules
+from dysl_vla_ros.training.strategy_config import StrategyConfig
 
 SIZE = 16
 
@@ -79,3 +87,30 @@ def tiny_size(monkeypatch) -> str:
                               initial_gate=0.5),
         head=HeadConfig(lstm_hidden=32, lstm_layers=2, dropout=0.1, mlp_hidden=(32,), window=4)))
     return 'tiny'
+
+
+@pytest.fixture
+def weights(tmp_path, packed, tiny_size):
+    """Six layers with random weights, DySL files and a packed folder."""
+    torch.manual_seed(0)
+    size = sizes.KNOWN_SIZES[tiny_size]
+    model = DySLVLA(dataclasses.replace(size, decoder=dataclasses.replace(
+        size.decoder, n_layers=6, feature_layer=5)))
+    folder = tmp_path / 'weights'
+    model.save_pretrained(folder)
+    InstructionTokenizer.from_sentences(['open drawer', 'please open', 'turn on led',
+                                         'please turn']).save(folder)
+    skipping = SkippingConfig((0, 3, 5), 6, adapter_rank=4, controller_hidden=4, warmup_steps=1)
+    (folder / 'skipping.json').write_text(json.dumps(to_mapping(skipping)))
+    build_skip_modules(model, skipping).save(folder)
+    return folder
+
+
+@pytest.fixture
+def config(packed):
+    """Options that train and calibrate a strategy in a second."""
+    return StrategyConfig(
+        data=(str(packed),), max_frames=20, scoring_frames=16, calibration_episodes=2,
+        budgets=(0.5, 0.75, 1.0), default_budget=0.75, bisections=4, steps=4, batch=2,
+        warmup_steps=2, adapter_rank=4, hidden=4, plans=4, gate_steps=3, gate_windows=4,
+        log_every=1)

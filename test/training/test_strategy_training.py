@@ -3,51 +3,20 @@
 """Each strategy trains, holds its budget, resumes exactly and comes back from its files."""
 
 import dataclasses
-import json
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from dysl_vla_ros.configuration import load_yaml, to_mapping
+from dysl_vla_ros.configuration import load_yaml
 from dysl_vla_ros.errors import ConfigError
-from dysl_vla_ros.model import config as sizes
-from dysl_vla_ros.model.tokenizer import InstructionTokenizer
 from dysl_vla_ros.model.vla import DySLVLA
 from dysl_vla_ros.resources import share_directory
-from dysl_vla_ros.skipping.config import SkippingConfig
 from dysl_vla_ros.skipping.policy import DySLPolicy
-from dysl_vla_ros.skipping.registry import build_skip_modules
 from dysl_vla_ros.training.joint_gate import gate_loss, measure_gain
 from dysl_vla_ros.training.strategy_config import StrategyConfig
 from dysl_vla_ros.training.strategy_training import RECIPES, StrategyTraining, open_cache
-
-
-@pytest.fixture
-def weights(tmp_path, packed, tiny_size):
-    """Six layers with random weights, DySL files and a packed folder."""
-    torch.manual_seed(0)
-    size = sizes.KNOWN_SIZES[tiny_size]
-    model = DySLVLA(dataclasses.replace(size, decoder=dataclasses.replace(
-        size.decoder, n_layers=6, feature_layer=5)))
-    folder = tmp_path / 'weights'
-    model.save_pretrained(folder)
-    InstructionTokenizer.from_sentences(['open drawer', 'please open', 'turn on led',
-                                         'please turn']).save(folder)
-    skipping = SkippingConfig((0, 3, 5), 6, adapter_rank=4, controller_hidden=4, warmup_steps=1)
-    (folder / 'skipping.json').write_text(json.dumps(to_mapping(skipping)))
-    build_skip_modules(model, skipping).save(folder)
-    return folder
-
-
-@pytest.fixture
-def config(packed):
-    return StrategyConfig(
-        data=(str(packed),), max_frames=20, scoring_frames=16, calibration_episodes=2,
-        budgets=(0.5, 0.75, 1.0), default_budget=0.75, bisections=4, steps=4, batch=2,
-        warmup_steps=2, adapter_rank=4, hidden=4, plans=4, gate_steps=3, gate_windows=4,
-        log_every=1)
 
 
 @pytest.mark.parametrize('name', RECIPES)
@@ -71,8 +40,8 @@ def test_train_calibrate_and_load(weights, config, tmp_path, name):
     assert shares == sorted(shares)
     for setting, report in zip(written.settings, written.metadata['calibration'], strict=True):
         assert report['budget_met'] == (setting.achieved <= setting.budget + 1e-9)
-        if name not in ('dysl', 'dysl_no_prior', 'dysl_no_post', 'dysl_one_stage',
-                        'dysl_no_split'):  # warm-up and verification may cost more
+        # Warm-up, verification and the limit of reuse in a row may cost more than the budget.
+        if not name.startswith('dysl_') and name not in ('dysl', 'action_reuse'):
             assert report['budget_met']
     # What was written runs the share that was promised.
     from dysl_vla_ros.training.calibrate import replay
