@@ -7,7 +7,7 @@ The base is in the world frame, the others in the frames of their joints.
 """
 
 from dysl_vla_ros.sim.scene import SceneSpec
-from dysl_vla_ros.sim.solids import Solid, box, cylinder, prism, ring
+from dysl_vla_ros.sim.solids import Solid, bar, box, cylinder, prism, ring
 
 _HALF_X, _HALF_Y = 0.44, 0.18
 # Higher than 0.44 by one float of the mesh file: CALVIN resets blocks to where they touch the
@@ -21,6 +21,8 @@ _CEILING_Z = 0.6278
 # The cabinet's front slants from (y 0.02, z 0.44) to (y 0.14, top): 60 degrees.
 _FRONT_Y = (0.02, 0.14)
 _CEILING_FRONT_Y = 0.1285
+# Radii of the handles' rounded edges: door and switch; drawer.
+_EDGE_M, _DRAWER_EDGE_M = 0.0075, 0.004
 _PIT_Z = 0.42             # the plank lies in a pit of the desk
 
 
@@ -57,9 +59,9 @@ def base(scene: SceneSpec) -> Solid:
 def slide() -> Solid:
     """Sliding door: x along the rail, y up the slant, z out of the front."""
     return [box((-0.0006, 0.2806), (-0.1206, 0.1203), (-0.0006, 0.0219)),
-            box((0.1192, 0.1608), (-0.0803, -0.0577), (0.0219, 0.0801)),
-            box((0.1192, 0.1608), (0.0574, 0.0811), (0.0219, 0.0575)),
-            box((0.1192, 0.1608), (-0.0577, 0.0811), (0.0575, 0.0801))]
+            bar((0.1192, 0.1608), (-0.0803, -0.0577), (0.0219, 0.0755), 2, _EDGE_M),
+            bar((0.1192, 0.1608), (0.0574, 0.0811), (0.0219, 0.0755), 2, _EDGE_M),
+            bar((0.1192, 0.1608), (-0.0757, 0.0765), (0.0569, 0.0801), 1, _EDGE_M)]
 
 
 def drawer() -> Solid:
@@ -69,16 +71,16 @@ def drawer() -> Solid:
             box((0.1769, 0.2015), (-0.0015, 0.0812), (-0.038, 0.1574)),
             box((-0.2015, -0.1769), (-0.0015, 0.0812), (-0.038, 0.1574)),
             box((-0.1769, 0.1769), (-0.0015, 0.0214), (-0.038, 0.1574)),
-            box((0.0959, 0.1206), (0.0196, 0.0618), (0.182, 0.2612)),
-            box((-0.1206, -0.0959), (0.0196, 0.0618), (0.182, 0.2612)),
-            box((-0.0959, 0.0959), (0.0196, 0.0601), (0.2383, 0.2612))]
+            bar((0.0959, 0.1206), (0.0196, 0.0601), (0.182, 0.2577), 2, _DRAWER_EDGE_M),
+            bar((-0.1206, -0.0959), (0.0196, 0.0601), (0.182, 0.2577), 2, _DRAWER_EDGE_M),
+            bar((-0.117, 0.117), (0.0196, 0.0601), (0.2383, 0.2612), 0, _DRAWER_EDGE_M)]
 
 
 def switch() -> Solid:
     """Switch lever: y out of the panel, z down the slant."""
-    return [box((-0.0603, 0.0603), (0.0416, 0.0643), (-0.0242, 0.008)),
-            box((0.0386, 0.0602), (-0.0003, 0.0416), (-0.0242, 0.008)),
-            box((-0.0603, -0.0396), (-0.0003, 0.0416), (-0.0242, 0.008))]
+    return [bar((-0.0560, 0.0560), (0.0436, 0.0643), (-0.0242, 0.008), 0, _EDGE_M),
+            bar((0.0396, 0.0603), (-0.0003, 0.0597), (-0.0242, 0.008), 1, _EDGE_M),
+            bar((-0.0603, -0.0396), (-0.0003, 0.0597), (-0.0242, 0.008), 1, _EDGE_M)]
 
 
 def button() -> Solid:

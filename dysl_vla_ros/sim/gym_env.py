@@ -1,10 +1,8 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The play table as a gymnasium environment, ``dysl_vla_ros/PlayTable-v0``.
+"""The play table as a gymnasium environment.
 
-    import gymnasium
-    import dysl_vla_ros.sim
-    env = gymnasium.make('dysl_vla_ros/PlayTable-v0', task='open_drawer')
+After ``import dysl_vla_ros.sim``: ``gymnasium.make('dysl_vla_ros/PlayTable-v0')``.
 """
 
 from typing import Any
@@ -55,7 +53,7 @@ class PlayTableGymEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self._start_info: dict[str, Any] = {}
         self.action_space = spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float64)
         first = _flat(self.world.get_obs())
-        self.observation_space = spaces.Dict({
+        self.observation_space: spaces.Space[Any] = spaces.Dict({
             name: spaces.Box(0, 255, value.shape, np.uint8) if name.startswith('rgb')
             else spaces.Box(0.0 if name.startswith('depth') else -np.inf, np.inf, value.shape,
                             value.dtype.type)

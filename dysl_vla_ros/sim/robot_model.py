@@ -4,7 +4,8 @@
 
 The description is edited in memory: visual meshes are replaced by the arm's own collision
 meshes (a hundred times fewer faces; rendering dominates the run time), fingers and pads get
-shapes of our own, and the links ``gripper_cam`` and ``tcp`` are added. Joint indices equal CALVIN's.
+shapes of our own, and the links ``gripper_cam`` and ``tcp`` are added. Joint indices equal
+CALVIN's.
 """
 
 import copy

@@ -7,6 +7,7 @@ with CALVIN's files, and solves the contacts of hulls in another way than those 
 boxes a recorded grasp ends elsewhere.
 """
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,24 @@ def prism(profile: list[tuple[float, float]], x: Range) -> np.ndarray:
     return np.array([(a, y, z) for a in x for y, z in profile])
 
 
+def bar(x: Range, y: Range, z: Range, axis: int, radius: float) -> np.ndarray:
+    """Corners of a box whose four edges along ``axis`` are rounded (three points per edge)."""
+    ranges = (x, y, z)
+    first, second = (i for i in range(3) if i != axis)
+    points = []
+    for end in ranges[axis]:
+        for a, a_inward in zip(ranges[first], (radius, -radius), strict=True):
+            for b, b_inward in zip(ranges[second], (radius, -radius), strict=True):
+                for share in (0.0, 1.0 - np.sqrt(0.5), 1.0):
+                    other = 1.0 - np.sqrt(max(1.0 - (1.0 - share)**2, 0.0))
+                    point = np.empty(3)
+                    point[axis] = end
+                    point[first] = a + share * a_inward
+                    point[second] = b + other * b_inward
+                    points.append(point)
+    return np.array(points)
+
+
 def cylinder(radius: float, z: Range, corners: int = 32) -> np.ndarray:
     """Corners of an upright regular prism with ``corners`` sides around the z axis."""
     angles = 2 * np.pi * np.arange(corners) / corners
@@ -38,7 +57,7 @@ def ring(centre: tuple[float, float], radii: Range, z: Range, parts: int = 12) -
     angles = 2 * np.pi * np.arange(parts + 1) / parts
     return [np.array([(centre[0] + r * np.cos(a), centre[1] + r * np.sin(a), h)
                       for r in radii for a in pair for h in z])
-            for pair in zip(angles[:-1], angles[1:], strict=True)]
+            for pair in itertools.pairwise(angles)]
 
 
 def write_obj(path: Path, solid: Solid) -> str:
