@@ -8,8 +8,11 @@ from types import ModuleType
 from dysl_vla_ros.errors import ConfigError
 
 _REMEDIES = {
-    'cv_bridge': 'apt install ros-$ROS_DISTRO-cv-bridge, or publish rgb8, bgr8, rgba8, bgra8 or '
-                 'mono8 (the PyPI package named cv_bridge is an old ROS 1 port)',
+    'cv_bridge': 'apt install ros-$ROS_DISTRO-cv-bridge, or publish an encoding of '
+                 'observation/decode.py (the PyPI package named cv_bridge is an old ROS 1 port)',
+    'control_msgs': 'apt install ros-$ROS_DISTRO-control-msgs, or set outputs.gripper to float64',
+    'moveit_msgs': 'apt install ros-$ROS_DISTRO-moveit-msgs, or set outputs.servo_node to an '
+                   'empty name (Humble has no command types)',
 }
 
 

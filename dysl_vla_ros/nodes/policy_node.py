@@ -32,10 +32,11 @@ from dysl_vla_ros.nodes.process import run_node
 from dysl_vla_ros.nodes.session import Counters, Job, Session
 from dysl_vla_ros.nodes.worker import PolicyWorker
 from dysl_vla_ros.observation.assembler import Assembly, ObservationAssembler
-from dysl_vla_ros.observation.observation import Observation
-
-IMAGES = ('image_static', 'image_gripper')
-PROPRIOCEPTION = ('joint_states', 'ee_pose')
+from dysl_vla_ros.observation.messages import (
+    IMAGES,
+    PROPRIOCEPTION,
+    observation_from_messages,
+)
 
 
 class PolicyNode(LifecycleNode):
@@ -260,12 +261,9 @@ class PolicyNode(LifecycleNode):
     def _infer(self, job: Job) -> None:
         """Decode, act, limit, publish. An exception on the way publishes nothing."""
         samples = job.assembly.samples
-        robot_obs = None
-        if PROPRIOCEPTION[0] in samples:
-            robot_obs = messages.robot_obs_from_messages(
-                samples['joint_states'].value, samples['ee_pose'].value, job.gripper_command)
-        images = [messages.image_from_message(samples[name].value) for name in IMAGES]
-        step = self._policy.act(Observation(*images, robot_obs, job.assembly.stamp_ns))
+        step = self._policy.act(observation_from_messages(
+            {name: sample.value for name, sample in samples.items()}, job.gripper_command,
+            job.assembly.stamp_ns, messages.image_from_message))
         limited = limit_action(step.action)
         now_ns = self.get_clock().now().nanoseconds
         age_s = max(0, now_ns - job.assembly.stamp_ns) / 1e9

@@ -7,6 +7,7 @@ Two ways to ask: ``at(tick)`` for a fixed-rate loop (design/interfaces.md sectio
 alone, so a replay of the same messages gives the same observations.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -20,9 +21,27 @@ class StreamState(Enum):
     """Why a stream can or cannot be used at a tick."""
 
     FRESH = 'fresh'
+    HELD = 'held'                # usable, but the same sample as in the step before
     MISSING = 'missing'          # nothing received yet
     FUTURE = 'only future data'  # every stored stamp is later than the tick
     STALE = 'stale'              # the newest usable sample is older than the maximum age
+
+
+@dataclass
+class StreamCounters:
+    """What arrived on one stream since the start.
+
+    Attributes:
+        received: All samples.
+        late: Out of order: stamped before a sample that was there already (kept, in its place).
+        repeated: With the stamp of a stored sample (replaced it).
+        jumps: Clock set back: everything stored was dropped.
+    """
+
+    received: int = 0
+    late: int = 0
+    repeated: int = 0
+    jumps: int = 0
 
 
 @dataclass(frozen=True)
@@ -33,7 +52,8 @@ class Assembly(Generic[T]):
         samples: Per stream the sample chosen; complete only when ``is_usable``.
         states: Per stream its state.
         spread_ns: Largest difference between two chosen stamps.
-        is_usable: Every stream is fresh and the spread is within its limit.
+        is_usable: Every stream is fresh or held, at least one is fresh, and the spread is within
+            its limit.
         stamp_ns: Newest stamp among the chosen samples: the time of the observation.
         reason: Empty when usable, else which stream failed and why.
     """
@@ -50,7 +70,8 @@ class ObservationAssembler:
     """Rings of all required streams. Not thread-safe; the owner holds the lock."""
 
     def __init__(self, streams: tuple[str, ...], max_age_ns: int, max_spread_ns: int,
-                 jump_ns: int = 1_000_000_000) -> None:
+                 jump_ns: int = 1_000_000_000,
+                 max_ages_ns: Mapping[str, int] | None = None) -> None:
         """Watch ``streams``.
 
         Args:
@@ -59,6 +80,7 @@ class ObservationAssembler:
             max_spread_ns: Largest accepted difference of stamps within one observation.
             jump_ns: A stamp this much older than the stream's newest one means that the clock
                 was set back (simulator restart, bag loop): everything stored is dropped.
+            max_ages_ns: Streams with another age limit than ``max_age_ns``.
         """
         if not streams:
             raise ValueError('expected at least one stream')
@@ -66,17 +88,24 @@ class ObservationAssembler:
             raise ValueError(f'expected max_age_ns > 0 and max_spread_ns >= 0, got {max_age_ns} '
                              f'and {max_spread_ns}')
         self.streams = streams
-        self._max_age_ns = max_age_ns
+        self._max_ages_ns = {**dict.fromkeys(streams, max_age_ns), **(max_ages_ns or {})}
         self._max_spread_ns = max_spread_ns
         self._jump_ns = jump_ns
         self._rings: dict[str, StampRing[Any]] = {name: StampRing(jump_ns) for name in streams}
+        self.counters = {name: StreamCounters() for name in streams}
 
     def push(self, stream: str, stamp_ns: int, value: Any) -> bool:
         """Store a sample; return True when a clock set back emptied all streams first."""
         newest = self._rings[stream].latest()
         has_jumped = newest is not None and stamp_ns < newest.stamp_ns - self._jump_ns
+        counters = self.counters[stream]
+        counters.received += 1
         if has_jumped:
+            counters.jumps += 1
             self.clear()
+        elif newest is not None and stamp_ns <= newest.stamp_ns:
+            counters.late += stamp_ns < newest.stamp_ns
+            counters.repeated += stamp_ns == newest.stamp_ns
         self._rings[stream].push(stamp_ns, value)
         return has_jumped
 
@@ -98,22 +127,34 @@ class ObservationAssembler:
         states = dict.fromkeys(self.streams, StreamState.FRESH)
         return Assembly(samples, states, 0, True, stamp, '')
 
-    def at(self, tick_ns: int) -> Assembly[Any]:
-        """Choose per stream the newest sample not later than ``tick_ns``."""
+    def at(self, tick_ns: int, previous: Mapping[str, int] | None = None) -> Assembly[Any]:
+        """Choose per stream the newest sample not later than ``tick_ns``.
+
+        Args:
+            tick_ns: The moment asked about.
+            previous: Stamps used by the step before. A stream that has nothing newer is HELD;
+                if no stream has, there is nothing new to act on and the set is not usable.
+        """
         samples, states, problems = {}, {}, []
         for name, ring in self._rings.items():
-            sample = ring.at_or_before(tick_ns)
+            sample, limit_ns = ring.at_or_before(tick_ns), self._max_ages_ns[name]
+            newest = ring.latest()
             if sample is None:
-                state = StreamState.FUTURE if len(ring) else StreamState.MISSING
-                problems.append(f'{name}: {state.value}')
-            elif tick_ns - sample.stamp_ns > self._max_age_ns:
+                state = StreamState.MISSING if newest is None else StreamState.FUTURE
+                problems.append(f'{name}: {state.value}' if newest is None else
+                                f'{name}: {state.value}, stamped '
+                                f'{(newest.stamp_ns - tick_ns) / 1e6:.0f} ms ahead of the clock')
+            elif tick_ns - sample.stamp_ns > limit_ns:
                 state = StreamState.STALE
                 problems.append(f'{name}: {(tick_ns - sample.stamp_ns) / 1e6:.0f} ms old, limit '
-                                f'{self._max_age_ns / 1e6:.0f} ms')
+                                f'{limit_ns / 1e6:.0f} ms')
             else:
-                state = StreamState.FRESH
+                is_held = previous is not None and sample.stamp_ns <= previous.get(name, -1)
+                state = StreamState.HELD if is_held else StreamState.FRESH
                 samples[name] = sample
             states[name] = state
+        if states and all(state is StreamState.HELD for state in states.values()):
+            problems.append('nothing new since the last step')
         stamps = [sample.stamp_ns for sample in samples.values()]
         spread = max(stamps) - min(stamps) if stamps else 0
         if spread > self._max_spread_ns:

@@ -15,7 +15,9 @@ from dysl_vla_ros.errors import ConfigError
 STATIC_EYE = (2.871459009488717, -2.166602199425597, 2.555159848480571)
 STATIC_TARGET = (-0.026242351159453392, -0.0302329882979393, 0.3920000493526459)
 STATIC_UP = (0.4041403970338857, 0.22629790978217404, 0.8862616969685161)
-RENDERERS = {'tiny': pybullet.ER_TINY_RENDERER, 'egl': pybullet.ER_BULLET_HARDWARE_OPENGL}
+LAYERED = 'tiny_layered'  # layered_renderer.py for the static camera, tiny for the other
+RENDERERS = {'tiny': pybullet.ER_TINY_RENDERER, LAYERED: pybullet.ER_TINY_RENDERER,
+             'egl': pybullet.ER_BULLET_HARDWARE_OPENGL}
 CAMERA_NAMES = ('static', 'gripper')
 _MAX_PIXELS = 4096
 
@@ -77,6 +79,28 @@ def gripper_view(client: int, robot: int, link: int) -> tuple[float, ...]:
                                             physicsClientId=client))
 
 
+def draw(client: int, spec: CameraSpec, view: tuple[float, ...],
+         renderer: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw one camera.
+
+    Returns:
+        (H, W, 3) uint8 RGB, (H, W) float32 depth buffer in 0..1 and (H, W) int32 body ids, -1
+        where nothing is.
+    """
+    _, _, rgba, z, body = pybullet.getCameraImage(
+        spec.width, spec.height, view, spec.projection(client), renderer=RENDERERS[renderer],
+        physicsClientId=client)
+    size = spec.height, spec.width
+    return (np.asarray(rgba, dtype=np.uint8).reshape(*size, 4)[:, :, :3],
+            np.asarray(z).reshape(size), np.asarray(body).reshape(size))
+
+
+def metric_depth(spec: CameraSpec, z: np.ndarray) -> np.ndarray:
+    """Depth buffer in 0..1 -> float32 metres along the optical axis."""
+    near, far = spec.near_m, spec.far_m
+    return (far * near / (far - (far - near) * z)).astype(np.float32)
+
+
 def render(client: int, spec: CameraSpec, view: tuple[float, ...],
            renderer: str) -> tuple[np.ndarray, np.ndarray]:
     """Render one camera.
@@ -84,11 +108,5 @@ def render(client: int, spec: CameraSpec, view: tuple[float, ...],
     Returns:
         (H, W, 3) uint8 RGB and (H, W) float32 depth in metres along the optical axis.
     """
-    _, _, rgba, z, _ = pybullet.getCameraImage(
-        spec.width, spec.height, view, spec.projection(client), renderer=RENDERERS[renderer],
-        physicsClientId=client)
-    rgb = np.asarray(rgba, dtype=np.uint8).reshape(spec.height, spec.width, 4)[:, :, :3]
-    z = np.asarray(z).reshape(spec.height, spec.width)
-    near, far = spec.near_m, spec.far_m
-    depth = far * near / (far - (far - near) * z)
-    return np.ascontiguousarray(rgb), depth.astype(np.float32)
+    rgb, z, _ = draw(client, spec, view, renderer)
+    return np.ascontiguousarray(rgb), metric_depth(spec, z)

@@ -56,6 +56,35 @@ def test_each_stream_says_why_it_cannot_be_used():
     assert not found.is_usable
 
 
+def test_a_sample_is_never_reused_without_saying_so():
+    both = assembler()
+    both.push('a', 10 * MS, None)
+    both.push('b', 12 * MS, None)
+    used = {name: s.stamp_ns for name, s in both.at(20 * MS).samples.items()}
+    again = both.at(25 * MS, used)
+    assert set(again.states.values()) == {StreamState.HELD}
+    assert 'nothing new' in again.reason
+    both.push('a', 24 * MS, None)
+    one_new = both.at(25 * MS, used)
+    assert one_new.is_usable
+    assert one_new.states == {'a': StreamState.FRESH, 'b': StreamState.HELD}
+
+
+def test_late_and_repeated_samples_are_counted():
+    both = assembler()
+    for stamp in (30, 10, 30, 40):
+        both.push('a', stamp * MS, None)
+    counters = both.counters['a']
+    assert (counters.received, counters.late, counters.repeated, counters.jumps) == (4, 1, 1, 0)
+
+
+def test_a_stream_may_have_an_age_limit_of_its_own():
+    both = assembler(max_ages_ns={'b': 10 * MS})
+    both.push('a', 0, None)
+    both.push('b', 0, None)
+    assert both.at(20 * MS).states == {'a': StreamState.FRESH, 'b': StreamState.STALE}
+
+
 def test_a_clock_set_back_empties_every_stream():
     both = assembler()
     both.push('a', 5_000 * MS, None)
