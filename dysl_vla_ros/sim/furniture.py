@@ -83,7 +83,7 @@ def table_urdf(scene: SceneSpec, folder: Path) -> str:
         'switch': furniture_solids.switch(), 'slide': furniture_solids.slide(),
         'drawer': furniture_solids.drawer(), 'led': furniture_solids.led(),
         'plank': furniture_solids.plank()}.items()}
-    door = _rgba(scene.door_rgb)
+    door, wood = _rgba(scene.door_rgb), _rgba(scene.base_rgb)
     slide = [  # link frame: x along the rail, y up the slant, z out of the front
         box((0.0, 0.28), (-0.12, 0.12), (0.0, 0.0219), door),
         box((0.1192, 0.1608), (-0.0803, -0.0577), (0.0219, 0.0801), _GREY),
@@ -112,7 +112,7 @@ def table_urdf(scene: SceneSpec, folder: Path) -> str:
     half = math.pi / 2
     links = [
         urdf.link('base_link', _base_shapes(scene), 0.0, _TABLE_FRICTION, solids['base'],
-                  is_concave=True),
+                  is_concave=True, beside=(box(*furniture_solids.desk_front(), wood),)),
         urdf.link('button_link', button, 0.154, _TABLE_FRICTION, solids['button']),
         urdf.link('switch_link', switch, 0.239, _TABLE_FRICTION, solids['switch']),
         urdf.link('slide_link', slide, 1.543, _TABLE_FRICTION, solids['slide']),

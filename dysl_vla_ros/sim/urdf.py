@@ -48,7 +48,7 @@ def _geometry(shape: Shape) -> str:
 
 
 def link(name: str, shapes: list[Shape], mass: float, friction: float, solid: str = '',
-         is_concave: bool = False) -> str:
+         is_concave: bool = False, beside: tuple[Shape, ...] = ()) -> str:
     """URDF text of one link; a mass of 0 makes a base static.
 
     Args:
@@ -58,6 +58,7 @@ def link(name: str, shapes: list[Shape], mass: float, friction: float, solid: st
         friction: Lateral friction.
         solid: Path of a mesh for the physics; empty: the same shapes.
         is_concave: Whether the mesh is used triangle by triangle, not as convex hulls.
+        beside: Primitives for the physics beside the mesh.
     """
     parts = [f'<link name="{name}">',
              f'<contact><lateral_friction value="{friction!r}"/></contact>',
@@ -73,6 +74,7 @@ def link(name: str, shapes: list[Shape], mass: float, friction: float, solid: st
         concave = ' concave="yes"' if is_concave else ''
         parts.append(f'<collision{concave}><geometry><mesh filename="{solid}"/></geometry>'
                      '</collision>')
+    parts += [f'<collision>{_geometry(shape)}</collision>' for shape in beside]
     return '\n'.join([*parts, '</link>'])
 
 
