@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import json
 from pathlib import Path
 from typing import Any
+import zipfile
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def _read(path: Path) -> Any:
             with np.load(path, allow_pickle=False) as data:
                 return {key: data[key] for key in data.files}
         return json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DatasetError(f'{path}: cannot be read as vectors: {error}') from error
 
 

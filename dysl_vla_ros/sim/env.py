@@ -36,13 +36,13 @@ _RENDERER_NAMES = {'tiny': 'tiny (PyBullet software)',
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A state of one environment, held in its physics client until ``PlayTableEnv.forget``."""
+    """A state of one environment, held in its physics client until ``forget``."""
 
     client: int
     state_id: int
     robot: dict[str, Any]
     table: dict[str, bool]
-    random: dict[str, Any]
+    random: Any
 
 
 class PlayTableEnv:
@@ -232,14 +232,19 @@ class PlayTableEnv:
 
     # ------------------------------------------------------------------ beyond CALVIN's API
     def snapshot(self) -> Snapshot:
-        """Keep the present state, contacts and motor commands included."""
+        """Keep the present state in memory, motor commands and lights included.
+
+        PyBullet keeps joints, bodies and velocities but not all of the contact solver's memory:
+        the future after ``restore`` is equal while nothing touches, and with contacts differs
+        as after a tiny push. Whatever must be repeated exactly gets a new environment.
+        """
         self._require_open()
         return Snapshot(self.client, pybullet.saveState(physicsClientId=self.client),
                         self.robot.memory(), self.table.memory(),
                         self._random.bit_generator.state)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Return to a snapshot: equal actions then give an equal future, bit for bit.
+        """Return to a snapshot, as exactly as ``snapshot`` says.
 
         Raises:
             SimulationError: If the snapshot is another environment's or was forgotten.

@@ -111,22 +111,117 @@ def test_the_led_toggles_on_the_first_press_unless_the_old_version_is_asked_for(
     assert presses == {True: [0.0, 0.0, 1.0], False: [1.0, 1.0, 0.0]}
 
 
-def test_two_worlds_in_one_process_do_not_disturb_each_other(world):
-    def roll(env):
+def test_two_worlds_in_one_process_do_not_disturb_each_other():
+    action = np.array([0.5, 0.5, -1, 0, 0, 0.2, -1])
+
+    def fresh():  # PyBullet keeps traces of the motion before a reset
+        env = PlayTableEnv(render=False)
         env.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)
-        return [env.step(np.array([0.5, 0.5, -1, 0, 0, 0.2, -1]))[0]['robot_obs']
-                for _ in range(10)]
-    alone = roll(world)
-    other = PlayTableEnv('calvin_scene_A', render=False)
-    world.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)
-    other.reset()
+        return env
+    env = fresh()
+    alone = [env.step(action)[0]['robot_obs'] for _ in range(10)]
+    env.close()
+    env, other = fresh(), PlayTableEnv('calvin_scene_A', render=False)
     together = []
     for _ in range(10):
-        together.append(world.step(np.array([0.5, 0.5, -1, 0, 0, 0.2, -1]))[0]['robot_obs'])
+        together.append(env.step(action)[0]['robot_obs'])
         other.step(np.array([-1.0, 0, 1, 0, 0, 0, 1]))
     other.close()
     assert np.array_equal(alone, together)
-    world.step(STAY)  # still connected
+    env.step(STAY)  # still connected
+    env.close()
+
+
+def test_every_form_of_an_absolute_action_moves_the_arm_alike(world):
+    import pybullet
+    results = []
+    start = world.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)['robot_obs']
+    position, euler = start[:3] + [0.03, 0.02, -0.05], start[3:6]
+    quaternion = np.array(pybullet.getQuaternionFromEuler(euler))
+    for action in (
+            (position, euler, 1), [position, quaternion, [1.0]],
+            {'type': 'cartesian_abs', 'action': (position, euler, np.array([1]))},
+            {'type': 'cartesian_abs', 'action': np.concatenate([position, euler, [1]])},
+            {'type': 'cartesian_abs', 'action': np.concatenate([position, quaternion, [1]])}):
+        world.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)
+        for _ in range(20):
+            world.step(action)
+        results.append(world.get_state_obs()['robot_obs'][:6])
+        np.testing.assert_allclose(world.robot.target_position, start[:3], atol=1e-9)
+    np.testing.assert_allclose(results[0][:3], position, atol=2e-3)
+    np.testing.assert_allclose(results, [results[0]] * 5, atol=1e-6)
+
+
+def test_joint_actions_bypass_the_inverse_kinematics(world):
+    start = world.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)['robot_obs'][7:14]
+    change = np.array([0.1, -0.05, 0, 0, 0, 0, 0.2])
+    for _ in range(20):
+        world.step({'type': 'joint_abs', 'action': np.append(start + change, -1)})
+    reached = world.get_state_obs()['robot_obs']
+    np.testing.assert_allclose(reached[7:14], start + change, atol=1e-3)
+    assert reached[14] == -1.0
+    world.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)
+    world.step({'type': 'joint_rel', 'action': np.append(change, 1)})
+    np.testing.assert_allclose(world.robot.joint_target, start + change, atol=1e-9)
+
+
+def test_a_relative_action_as_a_mapping_equals_the_plain_one(world):
+    action, seen = np.array([0.5, 0, -0.5, 0, 0, 0.3, 1]), []
+    for form in (action, list(action), tuple(action),
+                 {'type': 'cartesian_rel', 'action': action}):
+        world.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)
+        world.step(form)
+        seen.append(world.robot.target_position)
+    assert all(np.array_equal(s, seen[0]) for s in seen)
+
+
+def test_the_evaluation_variant_of_scene_d_has_its_own_block_poses():
+    env = PlayTableEnv('calvin_scene_D_eval', render=False)
+    blocks = env.reset()['scene_obs'][6:].reshape(3, 6)
+    np.testing.assert_allclose(blocks[:, :2], [[0.05, -0.12], [0.23, -0.12], [0.10, 0.08]],
+                               atol=2e-3)
+    np.testing.assert_allclose(blocks[:, 5], [1.57, 0, 1.57], atol=1e-2)
+    env.close()
+
+
+def test_only_the_cameras_asked_for_are_rendered():
+    env = PlayTableEnv(camera_names=('gripper',))
+    observation = env.get_obs()
+    assert list(observation['rgb_obs']) == ['rgb_gripper']
+    assert list(observation['depth_obs']) == ['depth_gripper']
+    env.close()
+
+
+def test_the_eight_physics_steps_in_one_call_change_nothing():
+    """The speed of ``step`` must not be bought with other results."""
+    import pybullet
+    action, states = np.array([0.3, 0.8, -1, 0, 0, 0.2, -1]), []
+    for at_once in (True, False):
+        env = PlayTableEnv(render=False)
+        env.reset(np.array(EVALUATION_ROBOT_OBS), SCENE)
+        for _ in range(30):
+            if at_once:
+                env.step(action)
+            else:
+                env.robot.apply_relative(action)
+                for _ in range(8):
+                    pybullet.stepSimulation(physicsClientId=env.client)
+                env.table.update()
+        states.append(repr((env.get_state_obs(), env.get_info())))
+        env.close()
+    assert states[0] == states[1]
+
+
+def test_the_egl_renderer_works_or_says_why_not():
+    from dysl_vla_ros.sim import egl
+    if egl.why_unavailable():
+        with pytest.raises(SimulationError, match="renderer 'egl' is not available here"):
+            PlayTableEnv(renderer='egl')
+        return
+    env = PlayTableEnv(renderer='egl')
+    assert env.renderer_name.startswith('egl')
+    assert env.get_obs()['rgb_obs']['rgb_static'].std() > 10
+    env.close()
 
 
 def test_an_unknown_scene_and_a_wrong_asset_folder_are_named(tmp_path):
