@@ -35,6 +35,8 @@ class CollectConfig:
         held_out_every: Every n-th chain goes to the validation split, 0 for none (layout
             ``calvin`` only; a reader of the packed layout holds out by itself).
         learner: Weights folder of a policy that drives a share of the steps, or None.
+        learner_strategy: How the learner runs; with dysl the states are those that skipping leads
+            to, which is what distillation should see.
         learner_share: Probability per subtask that the learner drives it.
         renderer: Which renderer makes the images; recorded, because it moves scores.
         assets_dir: A user's calvin_env ``data`` folder, or None for the built-in furniture.
@@ -55,6 +57,7 @@ class CollectConfig:
     seed: int = 1
     held_out_every: int = 20
     learner: str | None = None
+    learner_strategy: str = 'dense'
     learner_share: float = 0.8
     renderer: str = 'tiny'
     assets_dir: str | None = None

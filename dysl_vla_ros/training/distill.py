@@ -82,6 +82,8 @@ class Distillation:
         torch.manual_seed(config.seed)
         self.modules = SkipModules(self.partition, self.model.config.decoder.d_model,
                                    config.adapter_rank, config.controller_hidden)
+        if config.start_from is not None:
+            self._start_from(Path(config.start_from))
         self._stage = -1
         self._enter(0)
         if self._checkpoint.is_file():
@@ -90,6 +92,15 @@ class Distillation:
     @property
     def _checkpoint(self) -> Path:
         return self.folder / 'checkpoint.pt'
+
+    def _start_from(self, folder: Path) -> None:
+        earlier = SkippingConfig.from_folder(folder)
+        theirs = (earlier.static_layers, earlier.adapter_rank, earlier.controller_hidden)
+        ours = (self.partition.static, self.config.adapter_rank, self.config.controller_hidden)
+        if theirs != ours:
+            raise ConfigError(f'start_from {folder}: static layers, adapter_rank and '
+                              f'controller_hidden are {theirs}, this configuration has {ours}')
+        self.modules.load(folder)
 
     def _score(self) -> tuple[float, ...]:
         rng = np.random.default_rng(self.config.seed + 1)
@@ -103,8 +114,8 @@ class Distillation:
         if stage == self._stage or stage >= len(self.config.stages):
             return
         self._stage = stage
-        trained = self.modules.adapters if self.config.stages[stage].name == 'adapters' \
-            else self.modules
+        trained = self.modules.adapters \
+            if self.config.stages[stage].name in ('adapters', 'jumps') else self.modules
         self.modules.requires_grad_(False)
         trained.requires_grad_(True)
         self.optimiser = torch.optim.AdamW(trained.parameters(), weight_decay=0.01)
@@ -164,7 +175,8 @@ class Distillation:
             batch = self.cache.windows(self.rng, stage.batch, self.model.config.head.window)
             harden = stage.name == 'plans' and inner >= stage.steps * 2 // 3
             outcome = controllers_loss(self.model, self.modules, batch,
-                                       draw(self.partition, self.rng), self.config, harden)
+                                       draw(self.partition, self.rng), self.config, harden,
+                                       must_jump=stage.name == 'jumps')
             loss = outcome.total
             values = {'task_loss': outcome.task, 'teacher_loss': outcome.teacher,
                       'feature_error': outcome.feature,

@@ -72,7 +72,8 @@ class ChainCollector:
 
             from dysl_vla_ros.skipping.policy import DySLPolicy
             torch.set_num_threads(1)
-            self.learner = DySLPolicy.from_pretrained(config.learner, strategy='dense')
+            strategy: Any = config.learner_strategy  # checked by the constructor
+            self.learner = DySLPolicy.from_pretrained(config.learner, strategy)
 
     def collect(self, index: int) -> Chain:
         """Roll out chain ``index``."""
