@@ -23,6 +23,7 @@ COMMANDS = {
     'report': 'rebuild the HTML report from result folders',
     'bench': 'time every module, dense and skipping interleaved',
     'collect': 'record demonstrations by the scripted expert',
+    'export': 'write demonstrations as rosbag2 recordings or a LeRobot dataset',
     'train': 'behaviour cloning of the dense policy',
     'conformance': 'compare the simulated world with recorded vectors of CALVIN',
     'distill': 'train adapters and controllers for a dense policy',
