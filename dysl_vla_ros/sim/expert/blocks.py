@@ -16,7 +16,7 @@ from dysl_vla_ros.sim.expert.grasping import (
     grasps,
     is_clear_of_button,
 )
-from dysl_vla_ros.sim.expert.motion import CLOSE, OPEN, SAFE_Z_M, Arm, Motion
+from dysl_vla_ros.sim.expert.motion import CLOSE, OPEN, Arm, Motion
 from dysl_vla_ros.sim.expert.view import (
     DESK_EDGE_Y_M,
     DESK_Z_M,
@@ -144,7 +144,7 @@ class BlockPlans:
         euler = self.arm.level_euler(block, self._heading(), np.linspace(-0.2, 1.1, 27))
         spots = sorted(self._table_spots(block.radius),
                        key=lambda s: float(np.linalg.norm(s - view.tcp[:2])))
-        spot = free_spot(view, spots, block.radius, (name,))
+        spot = free_spot(view, spots, block.radius, (name,), 0.02)
         if spot is None:
             return False
         yield from self.lower(name, spot, DESK_Z_M, euler, 0.004, 0.08)
@@ -273,8 +273,8 @@ class BlockPlans:
         middle = (front + DESK_EDGE_Y_M) / 2
         y = max(min(front + 0.055, middle + 0.02), front + half_y + 0.01)
         span = DRAWER_HALF_WIDTH_M - max(half_x, 0.05) - 0.015
-        xs = view.scene.drawer_x + np.linspace(-span, span, 13)
-        xs = sorted(xs, key=lambda x: abs(x - view.tcp[0]))
+        xs = sorted(view.scene.drawer_x + np.linspace(-span, span, 13),
+                    key=lambda x: abs(x - view.tcp[0]))
         spot = free_spot(view, [np.array([x, y]) for x in xs], half_x + 0.01, (name,), 0.04)
         if spot is None:
             return False

@@ -51,7 +51,7 @@ def _distance_to_footprint(point: np.ndarray, block: Block) -> float:
     relative = point - block.position[:2]
     outside = [max(0.0, abs(float(relative @ axis[:2])) - extent / 2)
                for axis, extent in block.level_axes()]
-    return float(np.hypot(*outside))
+    return math.hypot(*outside)
 
 
 def grasps(view: View, block: Block, place: str, turn: float = 0.0) -> list[Grasp]:
