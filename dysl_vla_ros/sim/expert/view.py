@@ -175,3 +175,7 @@ class View:
         left, right = self.scene.cabinet_x
         door = self.scene.slide_x - self.slide
         return (left, max(left, door)), (min(right, door + DOOR_WIDTH_M), right)
+
+    def handle_x(self) -> float:
+        """Where the sliding door's handle is, x."""
+        return self.scene.slide_x + DOOR_WIDTH_M / 2 - self.slide
