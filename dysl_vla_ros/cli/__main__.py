@@ -24,6 +24,7 @@ COMMANDS = {
     'bench': 'time every module, dense and skipping interleaved',
     'collect': 'record demonstrations by the scripted expert',
     'export': 'write demonstrations as rosbag2 recordings or a LeRobot dataset',
+    'expert': 'success of the scripted expert: 34 tasks, four scenes, the 1000 chains',
     'train': 'behaviour cloning of the dense policy',
     'conformance': 'compare the simulated world with recorded vectors of CALVIN',
     'distill': 'train adapters and controllers for a dense policy',

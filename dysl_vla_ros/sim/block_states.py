@@ -74,11 +74,13 @@ def random_block_state(rng: np.random.Generator, task: str,
     places = _places(rng, task, block, scene, slider_left)
     robot_obs = random_robot_obs(rng)
     switch, led = float(rng.integers(2)), float(rng.integers(2))
-    while (poses := _poses(rng, task, block, places, scene, robot_obs)) is None:
+    slide = scene.slide_range * slider_left
+    while (poses := _poses(rng, task, block, places, scene, robot_obs)) is None \
+            or _touches_handle(poses, scene, slide):
         pass
     if _HAND in places.values():
         robot_obs[6], robot_obs[14] = 2 * _HELD_FINGER_M, -1.0
-    values = [scene.slide_range * slider_left, DRAWER_RANGE_M * drawer_open, 0.0,
+    values = [slide, DRAWER_RANGE_M * drawer_open, 0.0,
               SWITCH_RANGE_M * switch, switch, led]
     return robot_obs, np.array(values + [v for name in scene.block_order for v in poses[name]])
 
@@ -138,6 +140,16 @@ def _poses(rng: np.random.Generator, task: str, block: str, places: dict[str, st
            for i, p in enumerate(points) for q in points[i + 1:]):
         return None
     return poses
+
+
+def _touches_handle(poses: dict[str, list[float]], scene: SceneSpec, slide: float) -> bool:
+    """Whether a block of the desk lies under the sliding door's handle."""
+    handle_x = scene.slide_x + 0.14 - slide
+    for name, (x, y, *_) in poses.items():
+        radius = math.hypot(*scene.block_extents(name)[:2]) / 2
+        if abs(x - handle_x) < 0.021 + radius and -0.039 - radius < y < 0.03:
+            return True
+    return False
 
 
 def _held_pose(robot_obs: np.ndarray) -> list[float]:
