@@ -23,6 +23,7 @@ COMMANDS = {
     'report': 'rebuild the HTML report from result folders',
     'bench': 'time every module, dense and skipping interleaved',
     'collect': 'record demonstrations by the scripted expert',
+    'dataset': "describe a dataset in CALVIN's layout and read every frame",
     'export': 'write demonstrations as rosbag2 recordings or a LeRobot dataset',
     'expert': 'success of the scripted expert: 34 tasks, four scenes, the 1000 chains',
     'train': 'behaviour cloning of the dense policy',

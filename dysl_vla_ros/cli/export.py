@@ -41,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
                 if not args.skip_damaged:
                     raise
                 skipped.append(error)
-    for error in skipped:
-        print(f'skipped: {error}')
+    for problem in skipped:
+        print(f'skipped: {problem}')
     size = sum(p.stat().st_size for p in out.rglob('*') if p.is_file())
     print(f'{out}: {len(demonstrations) - len(skipped)} demonstrations, {size / 1e6:.1f} MB')
     return 0

@@ -39,3 +39,14 @@ def test_damaged_demonstrations_are_left_out_and_listed_on_request_only(dataset,
     assert f'skipped: {damaged}' in output
     assert '2 demonstrations' in output
     assert json.loads((tmp_path / 'b/meta/info.json').read_text())['total_episodes'] == 2
+
+
+def test_the_dataset_command_names_damaged_frames_and_fails(dataset, capsys):
+    assert main(['dataset', str(dataset)]) == 0
+    assert 'open_drawer' in capsys.readouterr().out
+    damaged = dataset / 'training/episode_0000101.npz'
+    damaged.unlink()
+    assert main(['dataset', str(dataset), '--index-only']) == 0
+    capsys.readouterr()
+    assert main(['dataset', str(dataset)]) == 1
+    assert 'episode_0000101.npz: no such frame file' in capsys.readouterr().out
