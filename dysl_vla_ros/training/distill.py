@@ -80,14 +80,15 @@ class Distillation:
         self.relative_error: dict[int, float] = {}
         self.scores = self._score()
         self.partition = select_static(
-            self.scores, static_count(self.model.n_layers, config.static_share))
+            self.scores, static_count(self.model.n_layers, config.static_share)) \
+            if config.start_from is None else self._earlier(config.start_from).partition
         if not self.partition.groups:
             raise ConfigError(f'static_share {config.static_share} leaves no dynamic layer')
         torch.manual_seed(config.seed)
         self.modules = SkipModules(self.partition, self.model.config.decoder.d_model,
                                    config.adapter_rank, config.controller_hidden)
         if config.start_from is not None:
-            self._start_from(Path(config.start_from))
+            self.modules.load(config.start_from)
         self._stage = -1
         self._enter(0)
         if self._checkpoint.is_file():
@@ -97,14 +98,14 @@ class Distillation:
     def _checkpoint(self) -> Path:
         return self.folder / 'checkpoint.pt'
 
-    def _start_from(self, folder: Path) -> None:
+    def _earlier(self, folder: str) -> SkippingConfig:
         earlier = SkippingConfig.from_folder(folder)
-        theirs = (earlier.static_layers, earlier.adapter_rank, earlier.controller_hidden)
-        ours = (self.partition.static, self.config.adapter_rank, self.config.controller_hidden)
+        theirs = (earlier.n_layers, earlier.adapter_rank, earlier.controller_hidden)
+        ours = (self.model.n_layers, self.config.adapter_rank, self.config.controller_hidden)
         if theirs != ours:
-            raise ConfigError(f'start_from {folder}: static layers, adapter_rank and '
-                              f'controller_hidden are {theirs}, this configuration has {ours}')
-        self.modules.load(folder)
+            raise ConfigError(f'start_from {folder}: layers, adapter_rank and controller_hidden '
+                              f'are {theirs}, this configuration has {ours}')
+        return earlier
 
     def _score(self) -> tuple[float, ...]:
         rng = np.random.default_rng(self.config.seed + 1)

@@ -39,8 +39,8 @@ class DistillConfig:
 
     Attributes:
         data: Packed folders.
-        start_from: Folder whose adapters and controllers to go on training, or None; its static
-            layers and sizes must be those of this configuration.
+        start_from: Folder whose adapters and controllers to go on training, with its static
+            layers; its sizes must be those of this configuration. None starts anew.
         static_share: Share of static layers; the paper finds 20 % best.
         scoring_frames: Frames the layers are scored on.
         max_frames: Frames of whole training episodes whose media latents are kept in memory.

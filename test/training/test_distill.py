@@ -303,29 +303,26 @@ def test_shipped_configuration_is_valid_and_keeps_four_of_twelve():
     assert [stage.name for stage in config.stages] == ['adapters', 'jumps', 'controllers', 'plans']
 
 
-def test_modules_of_another_size_are_not_a_start(trainer, tmp_path):
-    content = {'static_layers': list(trainer.partition.static),
-               'n_layers': trainer.partition.n_layers, 'adapter_rank': 3, 'controller_hidden': 4}
-    (tmp_path / 'skipping.json').write_text(json.dumps(content))
-    with pytest.raises(ConfigError, match=r'start_from.*adapter_rank'):
-        trainer._start_from(tmp_path)
-
-
-def test_training_goes_on_from_earlier_modules(trainer, tmp_path):
-    config = trainer.config
-    content = {'static_layers': list(trainer.partition.static),
-               'n_layers': trainer.partition.n_layers, 'adapter_rank': config.adapter_rank,
+def test_training_goes_on_from_earlier_modules(trainer, weights, config, tmp_path):
+    content = {'static_layers': [0, trainer.model.n_layers - 1],
+               'n_layers': trainer.model.n_layers, 'adapter_rank': config.adapter_rank,
                'controller_hidden': config.controller_hidden}
-    (tmp_path / 'skipping.json').write_text(json.dumps(content))
-    for _ in range(3):
-        trainer.train_step()
-    trainer.modules.save(tmp_path)
-    wanted = {k: v.clone() for k, v in trainer.modules.state_dict().items()}
-    for _ in range(3):
-        trainer.train_step()
-    trainer._start_from(tmp_path)
-    for key, value in trainer.modules.state_dict().items():
-        assert torch.equal(value, wanted[key]), key
+    earlier = SkipModules(LayerPartition(content['n_layers'], tuple(content['static_layers'])),
+                          trainer.model.config.decoder.d_model, config.adapter_rank,
+                          config.controller_hidden)
+    folder = tmp_path / 'earlier'
+    folder.mkdir()
+    earlier.save(folder)
+    (folder / 'skipping.json').write_text(json.dumps(content))
+    again = Distillation(dataclasses.replace(config, start_from=str(folder)), weights,
+                         tmp_path / 'again')
+    assert again.partition == earlier.partition
+    for key, value in again.modules.state_dict().items():
+        assert torch.equal(value, earlier.state_dict()[key]), key
+    (folder / 'skipping.json').write_text(json.dumps({**content, 'adapter_rank': 3}))
+    with pytest.raises(ConfigError, match=r'start_from.*adapter_rank'):
+        Distillation(dataclasses.replace(config, start_from=str(folder)), weights,
+                     tmp_path / 'other')
 
 
 @pytest.mark.parametrize('change', [{'budget': 0.0}, {'drop_percentile': 80.0},
