@@ -24,6 +24,7 @@ _TABLE, _LEFT, _RIGHT, _DRAWER, _HAND, _STACK = (
 # Blocks pushed end where the arm reaches and the desk carries them.
 _PUSH_X = (-0.29, 0.28)
 _YAW = (3 * math.pi / 8, 5 * math.pi / 8)
+_FINGER_ROOM_M = 0.03
 # Fingers closed on 0.04 m: their pads stand 0.9 mm in front of the joints' mid plane.
 _HELD_FINGER_M = 0.01905
 _PANDA = (  # a, d, alpha of the seven joints (Craig's convention), metres and radians
@@ -127,6 +128,12 @@ def _poses(rng: np.random.Generator, task: str, block: str, places: dict[str, st
                 x_low, x_high = max(x_low, _PUSH_X[0]), min(x_high, _PUSH_X[1])
             yaw = rng.uniform(-math.pi, math.pi) if place == _TABLE else rng.uniform(*_YAW)
             z = _TABLE_Z if place == _TABLE else _PLANK_Z
+            if name == block and place != _TABLE:  # to be lifted: a finger fits beside it
+                half = scene.block_extents(name)[0] / 2 * abs(math.cos(yaw)) \
+                    + scene.block_extents(name)[1] / 2 * abs(math.sin(yaw))
+                left, right = scene.cabinet_x
+                x_low = max(x_low, left + half + _FINGER_ROOM_M)
+                x_high = min(x_high, right - half - _FINGER_ROOM_M)
             poses[name] = [rng.uniform(x_low, x_high), rng.uniform(*y_range), z, 0.0, 0.0, yaw]
     for name, place in places.items():
         if place == _STACK:

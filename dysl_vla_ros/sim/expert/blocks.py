@@ -82,7 +82,7 @@ class BlockPlans:
         if np.linalg.norm(self.block(name).position - start) > 0.03:
             return False  # something moved it meanwhile: choose again
         yield from arm.move(lambda: (goal()[0] - 0.045 * axis, grasp.euler), OPEN, 0.008,
-                            correct=True, limit=40)
+                            correct=True, limit=40, speed=0.6 if place == 'slider' else 1.0)
         yield from arm.move(goal, OPEN, 0.005, correct=True, limit=30, speed=0.6)
         return (yield from arm.close())
 

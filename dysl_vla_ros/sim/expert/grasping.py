@@ -28,7 +28,7 @@ _ASKEW = (0.0, -0.15, 0.15, -0.3, 0.3)
 _DOOR_DEPTH_M = 0.026  # in y, before the plane of the cabinet's front
 # Outline of open fingers and hand in the tool frame.
 _TOOL_POINTS_M = np.array(
-    [(0.0, side * 0.055, -back) for side in (-1, 1) for back in (0.0, 0.04, 0.08)]
+    [(0.0, side * 0.062, -back) for side in (-1, 1) for back in (0.0, 0.04, 0.08)]
     + [(thick, side * 0.1, -back) for side in (-1, 1) for thick in (-0.03, 0.03)
        for back in (0.075, 0.13)])
 _MAX_CABINET_YAW = math.radians(50)
