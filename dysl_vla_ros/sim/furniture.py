@@ -1,14 +1,15 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The built-in play table and blocks, made of primitives.
+"""The built-in play table and blocks.
 
-Shapes follow the box description of design/calvin.md section 2.4; nothing is taken from
-CALVIN's files. Joint order, names, ranges and axes are CALVIN's.
+Visual shapes are primitives after the box description of design/calvin.md section 2.4, solid
+ones those of ``furniture_solids``. Joint order, names, ranges and axes are CALVIN's.
 """
 
 import math
+from pathlib import Path
 
-from dysl_vla_ros.sim import urdf
+from dysl_vla_ros.sim import furniture_solids, urdf
 from dysl_vla_ros.sim.scene import (
     BLOCK_COLOURS,
     BUTTON_RANGE_M,
@@ -16,6 +17,7 @@ from dysl_vla_ros.sim.scene import (
     SWITCH_RANGE_M,
     SceneSpec,
 )
+from dysl_vla_ros.sim.solids import write_obj
 from dysl_vla_ros.sim.urdf import Shape, box
 
 BLOCK_MASS_KG = 1.0
@@ -47,11 +49,10 @@ def _base_shapes(scene: SceneSpec) -> list[Shape]:
     left, right = scene.cabinet_x
     button_x, button_y, _ = scene.button_xyz
     shapes = [
-        # Desk top: one solid; drawn in parts, since the plank's top lies in the same plane.
-        box((-0.44, 0.44), (-0.18, 0.18), (0.402, 0.44), wood, is_visual=False),
-        box((-0.44, 0.44), (-0.18, 0.02), (0.402, 0.44), wood, is_solid=False),
-        box((-0.44, left), (0.02, 0.18), (0.402, 0.44), wood, is_solid=False),
-        box((right, 0.44), (0.02, 0.18), (0.402, 0.44), wood, is_solid=False),
+        # Desk top in parts, since the plank's top lies in the same plane.
+        box((-0.44, 0.44), (-0.18, 0.02), (0.402, 0.44), wood),
+        box((-0.44, left), (0.02, 0.18), (0.402, 0.44), wood),
+        box((right, 0.44), (0.02, 0.18), (0.402, 0.44), wood),
         box((-0.44, 0.44), (-0.18, 0.18), (0.28, 0.298), wood),             # floor of drawer bay
         box((-0.44, 0.44), (0.16, 0.18), (0.298, 0.402), wood),             # back of drawer bay
         box((-0.44, scene.drawer_x - 0.222), (-0.18, 0.16), (0.298, 0.402), wood),
@@ -72,8 +73,16 @@ def _base_shapes(scene: SceneSpec) -> list[Shape]:
     return shapes
 
 
-def table_urdf(scene: SceneSpec) -> str:
-    """URDF text of the play table of ``scene``: seven joints, indices as in CALVIN."""
+def table_urdf(scene: SceneSpec, folder: Path) -> str:
+    """URDF text of the play table of ``scene``: seven joints, indices as in CALVIN.
+
+    Writes the meshes it refers to into ``folder``.
+    """
+    solids = {part: write_obj(folder / f'{part}.obj', solid) for part, solid in {
+        'base': furniture_solids.base(scene), 'button': furniture_solids.button(),
+        'switch': furniture_solids.switch(), 'slide': furniture_solids.slide(),
+        'drawer': furniture_solids.drawer(), 'led': furniture_solids.led(),
+        'plank': furniture_solids.plank()}.items()}
     door = _rgba(scene.door_rgb)
     slide = [  # link frame: x along the rail, y up the slant, z out of the front
         box((0.0, 0.28), (-0.12, 0.12), (0.0, 0.0219), door),
@@ -99,26 +108,25 @@ def table_urdf(scene: SceneSpec) -> str:
     button = [Shape('cylinder', (0.032, 0.024), (0.0, 0.0, 0.012), rgba=_BLACK)]
     led = [box((-0.08, 0.08), (-0.02, 0.02), (-0.008, 0.008), _WHITE)]
     bulb = [Shape('sphere', (0.028,), (0.0, 0.0, 0.014), rgba=_WHITE)]
-    # One millimetre higher than drawn: the collision margin of CALVIN's convex plank.
-    plank = [box((-0.26, 0.26), (-0.07, 0.07), (-0.02, 0.0), _DARK, is_solid=False),
-             box((-0.26, 0.26), (-0.07, 0.07), (-0.02, 0.001), _DARK, is_visual=False)]
+    plank = [box((-0.26, 0.26), (-0.07, 0.07), (-0.02, 0.0), _DARK)]
     half = math.pi / 2
     links = [
-        urdf.link('base_link', _base_shapes(scene), 0.0, _TABLE_FRICTION),
-        urdf.link('button_link', button, 0.154, _TABLE_FRICTION),
-        urdf.link('switch_link', switch, 0.239, _TABLE_FRICTION),
-        urdf.link('slide_link', slide, 1.543, _TABLE_FRICTION),
-        urdf.link('drawer_link', drawer, 4.231, _TABLE_FRICTION),
-        urdf.link('led_link', led, 0.1, _TABLE_FRICTION),
+        urdf.link('base_link', _base_shapes(scene), 0.0, _TABLE_FRICTION, solids['base'],
+                  is_concave=True),
+        urdf.link('button_link', button, 0.154, _TABLE_FRICTION, solids['button']),
+        urdf.link('switch_link', switch, 0.239, _TABLE_FRICTION, solids['switch']),
+        urdf.link('slide_link', slide, 1.543, _TABLE_FRICTION, solids['slide']),
+        urdf.link('drawer_link', drawer, 4.231, _TABLE_FRICTION, solids['drawer']),
+        urdf.link('led_link', led, 0.1, _TABLE_FRICTION, solids['led']),
         urdf.link('light_link', bulb, 0.1, _TABLE_FRICTION),
-        urdf.link('plank_link', plank, 1.0, _TABLE_FRICTION),
+        urdf.link('plank_link', plank, 1.0, _TABLE_FRICTION, solids['plank']),
     ]
     joints = [
         urdf.joint('base__button', 'prismatic', 'button_link', scene.button_xyz,
                    axis=(0.0, 0.0, -1.0), upper=BUTTON_RANGE_M),
-        urdf.joint('base__switch', 'prismatic', 'switch_link', (scene.switch_x, 0.0609, 0.4949),
+        urdf.joint('base__switch', 'prismatic', 'switch_link', (scene.switch_x, 0.060928, 0.49489),
                    (math.radians(150), 0.0, 0.0), (0.0, 0.0, -1.0), SWITCH_RANGE_M),
-        urdf.joint('base__slide', 'prismatic', 'slide_link', (scene.slide_x, 0.075, 0.5353),
+        urdf.joint('base__slide', 'prismatic', 'slide_link', (scene.slide_x, 0.075, 0.535264),
                    (_SLANT_RAD, 0.0, 0.0), (-1.0, 0.0, 0.0), scene.slide_range),
         urdf.joint('base__drawer', 'prismatic', 'drawer_link', (scene.drawer_x, 0.0, 0.32),
                    (half, 0.0, 0.0), (0.0, 0.0, 1.0), DRAWER_RANGE_M),

@@ -20,17 +20,14 @@ class Shape:
     xyz: Vector = (0.0, 0.0, 0.0)
     rpy: Vector = (0.0, 0.0, 0.0)
     rgba: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
-    is_visual: bool = True
-    is_solid: bool = True
 
 
 def box(x: tuple[float, float], y: tuple[float, float], z: tuple[float, float],
-        rgba: tuple[float, float, float, float], is_visual: bool = True,
-        is_solid: bool = True) -> Shape:
+        rgba: tuple[float, float, float, float]) -> Shape:
     """Axis-aligned box from its x, y and z ranges in the link frame."""
     size = (x[1] - x[0], y[1] - y[0], z[1] - z[0])
     centre = ((x[0] + x[1]) / 2, (y[0] + y[1]) / 2, (z[0] + z[1]) / 2)
-    return Shape('box', size, centre, rgba=rgba, is_visual=is_visual, is_solid=is_solid)
+    return Shape('box', size, centre, rgba=rgba)
 
 
 def _numbers(values: tuple[float, ...]) -> str:
@@ -50,19 +47,32 @@ def _geometry(shape: Shape) -> str:
     return f'{origin}<geometry>{inner}</geometry>'
 
 
-def link(name: str, shapes: list[Shape], mass: float, friction: float) -> str:
-    """URDF text of one link; a mass of 0 makes a base static."""
+def link(name: str, shapes: list[Shape], mass: float, friction: float, solid: str = '',
+         is_concave: bool = False) -> str:
+    """URDF text of one link; a mass of 0 makes a base static.
+
+    Args:
+        name: Name of the link.
+        shapes: What it looks like.
+        mass: Kilograms.
+        friction: Lateral friction.
+        solid: Path of a mesh for the physics; empty: the same shapes.
+        is_concave: Whether the mesh is used triangle by triangle, not as convex hulls.
+    """
     parts = [f'<link name="{name}">',
              f'<contact><lateral_friction value="{friction!r}"/></contact>',
              f'<inertial><mass value="{mass!r}"/>'
              '<inertia ixx="0.001" ixy="0" ixz="0" iyy="0.001" iyz="0" izz="0.001"/></inertial>']
     for index, shape in enumerate(shapes):
-        if shape.is_visual:
-            rgba = _numbers(shape.rgba)
-            parts.append(f'<visual>{_geometry(shape)}<material name="{name}_{index}">'
-                         f'<color rgba="{rgba}"/></material></visual>')
-        if shape.is_solid:
+        rgba = _numbers(shape.rgba)
+        parts.append(f'<visual>{_geometry(shape)}<material name="{name}_{index}">'
+                     f'<color rgba="{rgba}"/></material></visual>')
+        if not solid:
             parts.append(f'<collision>{_geometry(shape)}</collision>')
+    if solid:
+        concave = ' concave="yes"' if is_concave else ''
+        parts.append(f'<collision{concave}><geometry><mesh filename="{solid}"/></geometry>'
+                     '</collision>')
     return '\n'.join([*parts, '</link>'])
 
 

@@ -65,7 +65,7 @@ def load(client: int, scene: SceneSpec, assets_dir: Path | None,
 
 
 def _built_in_files(folder: Path, scene: SceneSpec) -> dict[str, str]:
-    texts = {'robot': robot_model.panda_urdf(), 'table': furniture.table_urdf(scene)}
+    texts = {'robot': robot_model.panda_urdf(folder), 'table': furniture.table_urdf(scene, folder)}
     texts |= {b: furniture.block_urdf(scene, b) for b in scene.block_order}
     files = {}
     for name, text in texts.items():

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Generated descriptions. PyBullet breaks lines over 8 kB in two, often inside a number."""
 
+from pathlib import Path
+import tempfile
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -11,9 +13,10 @@ from dysl_vla_ros.sim.scene import SCENES
 
 
 def descriptions():
-    yield 'robot', robot_model.panda_urdf()
+    folder = Path(tempfile.mkdtemp())
+    yield 'robot', robot_model.panda_urdf(folder)
     for scene in SCENES.values():
-        yield f'{scene.name} table', furniture.table_urdf(scene)
+        yield f'{scene.name} table', furniture.table_urdf(scene, folder)
         for block in scene.block_order:
             yield f'{scene.name} {block}', furniture.block_urdf(scene, block)
 
