@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='weights folder of the dense policy; receives skipping.json and '
                              'skipping.safetensors')
     parser.add_argument('--config', help='YAML file (default: config/distill_mini.yaml)')
-    parser.add_argument('--data', nargs='+', help='override the packed dataset folders')
+    parser.add_argument('--data', nargs='+', help='override the dataset folders')
     parser.add_argument('--out', default='runs/distill', help='run folder; resumed if it exists')
     parser.add_argument('--budget', type=float,
                         help='override the mean share of decoder layers per step, 0..1')
@@ -35,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='with --strategy: shares of decoder layers to calibrate for')
     parser.add_argument('--seed', type=int, help='override the seed')
     parser.add_argument('--threads', type=int, help='override the number of CPU threads')
+    parser.add_argument('--skip-damaged', action='store_true',
+                        help='leave out demonstrations with a damaged frame and list them')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,7 +76,11 @@ def run(args: argparse.Namespace) -> int:
         encoding = bar.add_task('encode', total=None, info='frames')
         trainer = Distillation(
             config, resolve(args.weights), out,
-            lambda done, total: bar.update(encoding, completed=done, total=total))
+            lambda done, total: bar.update(encoding, completed=done, total=total),
+            args.skip_damaged)
+        for problem in trainer.skipped:
+            write(f'skipped: {problem}')
+            bar.console.print(f'skipped: {problem}')
         write(f'static layers {trainer.partition.static}, cosine '
               + ' '.join(f'{score:.3f}' for score in trainer.scores))
         task = bar.add_task('distil', total=config.total_steps, completed=trainer.step, info='')

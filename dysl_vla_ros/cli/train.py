@@ -13,9 +13,12 @@ from dysl_vla_ros.resources import share_directory
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument('--config', help='YAML file (default: config/train_mini.yaml)')
-    parser.add_argument('--data', nargs='+', help='override the packed dataset folders')
+    parser.add_argument('--data', nargs='+',
+                        help="override the dataset folders, packed or in CALVIN's layout")
     parser.add_argument('--out', default='runs/mini', help='run folder; resumed if it exists')
     parser.add_argument('--threads', type=int, help='override the number of CPU threads')
+    parser.add_argument('--skip-damaged', action='store_true',
+                        help='leave out demonstrations with a damaged frame and list them')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,7 +40,11 @@ def run(args: argparse.Namespace) -> int:
         config = dataclasses.replace(config, data=tuple(args.data))
     if args.threads:
         config = dataclasses.replace(config, threads=args.threads)
+    if args.skip_damaged:
+        config = dataclasses.replace(config, skip_damaged=True)
     trainer = BehaviourCloning(config, args.out)
+    for problem in trainer.data.skipped:
+        print(f'skipped: {problem}')
     log = Path(args.out) / 'train.log'
     last = time.monotonic()
     columns = (TextColumn('train'), BarColumn(), MofNCompleteColumn(),

@@ -9,7 +9,10 @@ specification alone, so that a failure in the table can be replayed by its id.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+import json
 import multiprocessing
+from pathlib import Path
+import platform
 from typing import Any
 
 import numpy as np
@@ -56,6 +59,40 @@ def chain_episodes(first: int = 0, count: int = 1000) -> Iterator[EpisodeSpec]:
         yield EpisodeSpec(f'chain.{number}', *get_env_state_for_initial_condition(state),
                           tuple(Subtask(task, VALIDATION[task]) for task in tasks),
                           DEFAULT_MAX_STEPS)
+
+
+def single_episodes(scenes: str, tasks: Sequence[str] | None,
+                    starts: int) -> Iterator[tuple[EpisodeSpec, str]]:
+    """``starts`` single-task episodes per task (default: all) and scene letter.
+
+    Raises:
+        ConfigError: For fewer than one start.
+    """
+    from dysl_vla_ros.sim.instructions import TASKS
+    if starts < 1:
+        raise ConfigError(f'starts: got {starts}, expected >= 1')
+    for letter in scenes:
+        for task in tasks or TASKS:
+            for seed in range(starts):
+                scene = f'calvin_scene_{letter}'
+                yield single_episode(scene, task, seed), scene
+
+
+def episode_by_id(episode_id: str) -> tuple[EpisodeSpec, str]:
+    """The (episode, scene) of an id such as ``D.stack_block.17`` or ``chain.704``.
+
+    Raises:
+        ConfigError: If it is no such id.
+    """
+    words = episode_id.split('.')
+    if words[-1].isdecimal() and len(words) == 3:
+        scene = f'calvin_scene_{words[0]}'
+        return single_episode(scene, words[1], int(words[2])), scene
+    if words[-1].isdecimal() and len(words) == 2 and words[0] == 'chain':
+        for spec in chain_episodes(int(words[1]), 1):
+            return spec, 'calvin_scene_D'
+    raise ConfigError(f'episode {episode_id!r}: expected SCENE.TASK.SEED, for example '
+                      'D.stack_block.17, or chain.NUMBER with a number of 0 to 999')
 
 
 def run_expert(spec: EpisodeSpec, scene: str, assets_dir: str | None = None) -> Result:
@@ -111,6 +148,29 @@ def evaluate_expert(episodes: Sequence[tuple[EpisodeSpec, str]], workers: int = 
             for job in as_completed(jobs):
                 finish(jobs[job], job.result())
     return [results[index] for index in range(len(episodes))]
+
+
+def read_episodes(path: Path) -> dict[str, Result]:
+    """Finished results of an interrupted run by id; a torn last line is left out."""
+    if not path.is_file():
+        return {}
+    found = {}
+    for line in path.read_text(encoding='utf-8').splitlines():
+        try:
+            result = json.loads(line)
+        except ValueError:
+            continue
+        found[result['episode_id']] = result
+    return found
+
+
+def provenance() -> dict[str, Any]:
+    """What the figures depend on, beside the code."""
+    from importlib.metadata import version
+
+    from dysl_vla_ros import __version__
+    return {'version': __version__, 'python': platform.python_version(),
+            'pybullet': version('pybullet'), 'numpy': version('numpy'), 'rendered': False}
 
 
 def failures(results: Sequence[Result]) -> list[dict[str, Any]]:

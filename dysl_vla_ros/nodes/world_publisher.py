@@ -9,11 +9,9 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64, String
 
+from dysl_vla_ros.control.action_spec import CONTROL_STEP_NS, SIMULATED_START_NS
 from dysl_vla_ros.msg import TaskStatus
 from dysl_vla_ros.nodes import messages, qos
-
-START_NS = 1_000_000_000
-STEP_NS = 33_333_333  # 1/30 s, rounded down so that stamps are equal in every run
 
 
 class SimulatedTime:
@@ -21,11 +19,11 @@ class SimulatedTime:
 
     def __init__(self) -> None:
         """Start."""
-        self.now_ns = START_NS
+        self.now_ns = SIMULATED_START_NS
 
     def advance(self) -> None:
         """One control step later."""
-        self.now_ns += STEP_NS
+        self.now_ns += CONTROL_STEP_NS
 
 
 class WorldPublisher:

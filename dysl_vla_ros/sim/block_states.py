@@ -24,6 +24,7 @@ _TABLE, _LEFT, _RIGHT, _DRAWER, _HAND, _STACK = (
 # Blocks pushed end where the arm reaches and the desk carries them.
 _PUSH_X = (-0.29, 0.28)
 _YAW = (3 * math.pi / 8, 5 * math.pi / 8)
+_FINGER_ROOM_M = 0.03
 # Fingers closed on 0.04 m: their pads stand 0.9 mm in front of the joints' mid plane.
 _HELD_FINGER_M = 0.01905
 _PANDA = (  # a, d, alpha of the seven joints (Craig's convention), metres and radians
@@ -74,11 +75,13 @@ def random_block_state(rng: np.random.Generator, task: str,
     places = _places(rng, task, block, scene, slider_left)
     robot_obs = random_robot_obs(rng)
     switch, led = float(rng.integers(2)), float(rng.integers(2))
-    while (poses := _poses(rng, task, block, places, scene, robot_obs)) is None:
+    slide = scene.slide_range * slider_left
+    while (poses := _poses(rng, task, block, places, scene, robot_obs)) is None \
+            or _touches_handle(poses, scene, slide):
         pass
     if _HAND in places.values():
         robot_obs[6], robot_obs[14] = 2 * _HELD_FINGER_M, -1.0
-    values = [scene.slide_range * slider_left, DRAWER_RANGE_M * drawer_open, 0.0,
+    values = [slide, DRAWER_RANGE_M * drawer_open, 0.0,
               SWITCH_RANGE_M * switch, switch, led]
     return robot_obs, np.array(values + [v for name in scene.block_order for v in poses[name]])
 
@@ -125,6 +128,12 @@ def _poses(rng: np.random.Generator, task: str, block: str, places: dict[str, st
                 x_low, x_high = max(x_low, _PUSH_X[0]), min(x_high, _PUSH_X[1])
             yaw = rng.uniform(-math.pi, math.pi) if place == _TABLE else rng.uniform(*_YAW)
             z = _TABLE_Z if place == _TABLE else _PLANK_Z
+            if name == block and place != _TABLE:  # to be lifted: a finger fits beside it
+                half = scene.block_extents(name)[0] / 2 * abs(math.cos(yaw)) \
+                    + scene.block_extents(name)[1] / 2 * abs(math.sin(yaw))
+                left, right = scene.cabinet_x
+                x_low = max(x_low, left + half + _FINGER_ROOM_M)
+                x_high = min(x_high, right - half - _FINGER_ROOM_M)
             poses[name] = [rng.uniform(x_low, x_high), rng.uniform(*y_range), z, 0.0, 0.0, yaw]
     for name, place in places.items():
         if place == _STACK:
@@ -138,6 +147,16 @@ def _poses(rng: np.random.Generator, task: str, block: str, places: dict[str, st
            for i, p in enumerate(points) for q in points[i + 1:]):
         return None
     return poses
+
+
+def _touches_handle(poses: dict[str, list[float]], scene: SceneSpec, slide: float) -> bool:
+    """Whether a block of the desk lies under the sliding door's handle."""
+    handle_x = scene.slide_x + 0.14 - slide
+    for name, (x, y, *_) in poses.items():
+        radius = math.hypot(*scene.block_extents(name)[:2]) / 2
+        if abs(x - handle_x) < 0.021 + radius and -0.039 - radius < y < 0.03:
+            return True
+    return False
 
 
 def _held_pose(robot_obs: np.ndarray) -> list[float]:

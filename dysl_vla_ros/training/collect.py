@@ -43,16 +43,18 @@ class _Worker:
         return len(chain)
 
 
+_job: tuple[CollectConfig, Path] | None = None
 _worker: _Worker | None = None
 
 
 def _start_worker(config: CollectConfig, folder: Path) -> None:
-    global _worker
+    global _job, _worker
     parent = multiprocessing.parent_process()
     if parent is not None:
         # A killed parent cannot stop its workers; they must not go on beside its successor's.
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    _worker = _Worker(config, folder)
+    # Built with the first chain: an error here would make the pool start workers for ever.
+    _job, _worker = (config, folder), None
 
 
 def _end_with(sentinel: int) -> None:
@@ -61,7 +63,10 @@ def _end_with(sentinel: int) -> None:
 
 
 def _collect_one(index: int) -> int:
-    assert _worker is not None
+    global _worker
+    if _worker is None:
+        assert _job is not None
+        _worker = _Worker(*_job)
     return _worker.run(index)
 
 
@@ -110,7 +115,7 @@ def _wanted(config: CollectConfig) -> dict[str, Any]:
 
 def _check_stamp(folder: Path, config: CollectConfig) -> None:
     stamp = folder / _STAMP
-    if stamp.is_file():
+    if stamp.is_file() and ((folder / 'chains').is_dir() or (folder / 'manifest.json').is_file()):
         text = stamp.read_text()
         try:  # a folder of an earlier version lacks keys: their defaults are what it had
             stored = _wanted(from_mapping(CollectConfig, json.loads(text), str(stamp)))

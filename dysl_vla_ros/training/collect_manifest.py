@@ -19,6 +19,7 @@ def collection_manifest(config: CollectConfig, subtasks: list[dict[str, Any]],
         subtasks: Of all chains, see ``Chain.subtasks``.
         commits: Commits that worked on the folder.
     """
+    subtasks = [s for s in subtasks if s['task'] in config.tasks]
     tasks = sorted({s['task'] for s in subtasks})
     per_task = {}
     for task in tasks:

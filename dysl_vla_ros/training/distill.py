@@ -41,7 +41,8 @@ class Distillation:
     """The loop over stages."""
 
     def __init__(self, config: DistillConfig, weights: str | Path, folder: str | Path,
-                 progress: Callable[[int, int], None] | None = None) -> None:
+                 progress: Callable[[int, int], None] | None = None,
+                 skip_damaged: bool = False) -> None:
         """Load the frozen network, encode the data, score the layers, build or resume.
 
         Args:
@@ -49,6 +50,8 @@ class Distillation:
             weights: Weights folder of the dense network; receives the result.
             folder: Run folder; resumed if it holds a checkpoint.
             progress: Called with (frames encoded, frames in total).
+            skip_damaged: Leave out demonstrations with a damaged frame (``skipped`` lists them)
+                instead of stopping at it.
 
         Raises:
             ConfigError: If the checkpoint is of another configuration or network.
@@ -62,7 +65,8 @@ class Distillation:
         self.tokenizer = InstructionTokenizer.from_folder(self.weights)
         vision = self.model.config.vision
         data = Demonstrations(list(config.data), image_size=vision.image_size,
-                              resize=vision.resize)
+                              resize=vision.resize, skip_damaged=skip_damaged)
+        self.skipped = data.skipped
         self.data_hashes = data.hashes
         self.cache = MediaCache(self.model, self.tokenizer, data, config.max_frames,
                                 config.calibration_episodes, config.seed, progress)

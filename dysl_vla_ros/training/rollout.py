@@ -18,11 +18,13 @@ from dysl_vla_ros.sim import PlayTableEnv, TaskOracle
 from dysl_vla_ros.sim.expert import ScriptedExpert
 from dysl_vla_ros.sim.instructions import TRAINING
 from dysl_vla_ros.sim.sampling import random_initial_state
+from dysl_vla_ros.sim.scene import DESK_REST_HEIGHT_M, DRAWER_RANGE_M
 from dysl_vla_ros.training.collect_config import CollectConfig
 
 _NOISE_MEMORY = 0.8
 _NOISE_STEP = 0.6
 _USES_HELD_BLOCK = ('place_in_slider', 'place_in_drawer', 'stack_block')
+_COLOURS = ('red', 'blue', 'pink')
 _WORDING_STREAM = 1  # a generator of its own: wordings do not change the motion
 
 
@@ -81,17 +83,14 @@ class ChainCollector:
         noise = 0.0 if rng.random() < config.clean_share else rng.uniform(0.05, config.noise_max)
         chain = Chain(index, float(noise))
         first = config.tasks[index % len(config.tasks)] if config.first_task_in_turn else None
+        planned = _first_tasks(first, rng)
         self.env = PlayTableEnv(config.scene, config.assets_dir, renderer=config.renderer)
         try:
             self.expert = ScriptedExpert(self.env)
-            observation = self.env.reset(*random_initial_state(rng, first, config.scene))
-            for number in range(config.subtasks):
-                options = self._feasible(observation)
-                if number == 0 and first is not None:
-                    task = first
-                elif options:
-                    task = str(rng.choice(options))
-                else:
+            observation = self.env.reset(*_start_state(rng, planned, config.scene))
+            for _ in range(max(config.subtasks, len(planned))):
+                task = self._next(planned, observation, rng)
+                if task is None:
                     break
                 observation, success = self._subtask(chain, task, observation, rng, wording)
                 if not success:
@@ -100,12 +99,20 @@ class ChainCollector:
             self.env.close()
         return chain
 
-    def _feasible(self, observation: dict[str, Any]) -> list[str]:
-        """Tasks that make sense now; as in CALVIN's chains a held block is used at once."""
+    def _next(self, planned: list[str], observation: dict[str, Any],
+              rng: np.random.Generator) -> str | None:
+        """The next planned task, or one that makes sense now; None if there is none.
+
+        As in CALVIN's chains a held block is used at once.
+        """
+        if planned and self.expert.why_infeasible(planned[0]) is None:
+            return planned.pop(0)
+        planned.clear()
         is_held = self.expert.view(observation).held() is not None
-        return [task for task in self.config.tasks
-                if (task in _USES_HELD_BLOCK) == is_held
-                and self.expert.why_infeasible(task) is None]
+        options = [task for task in self.config.tasks
+                   if (task in _USES_HELD_BLOCK) == is_held
+                   and self.expert.why_infeasible(task) is None]
+        return str(rng.choice(options)) if options else None
 
     def _subtask(self, chain: Chain, task: str, observation: dict[str, Any],
                  rng: np.random.Generator, wording: np.random.Generator,
@@ -113,8 +120,9 @@ class ChainCollector:
         start = len(chain)
         observation, success = self._drive(chain, task, observation, rng)
         steps = len(chain) - start
-        # A learner's failure is kept: its labels are right all the same.
-        is_kept = success or self.learner is not None
+        # A learner's failure is kept: its labels are right all the same. A lift that only
+        # prepares a task of the configuration is not.
+        is_kept = (success or self.learner is not None) and task in self.config.tasks
         if not is_kept:
             for values in chain.frames.values():
                 del values[start:]
@@ -160,3 +168,23 @@ class ChainCollector:
             size = self.config.image_size
             images = {name: resize(image, size, 'area') for name, image in images.items()}
         return images | dict(observation['depth_obs']) if self.config.depth else images
+
+
+def _first_tasks(first: str | None, rng: np.random.Generator) -> list[str]:
+    """What a chain begins with: a block is lifted before a task that uses it."""
+    if first in _USES_HELD_BLOCK:
+        return [f'lift_{rng.choice(_COLOURS)}_block_table', str(first)]
+    return [] if first is None else [first]
+
+
+def _start_state(rng: np.random.Generator, planned: list[str],
+                 scene: str) -> tuple[np.ndarray, np.ndarray]:
+    """A start state in which all of ``planned`` is possible."""
+    while True:
+        state = random_initial_state(rng, planned[0] if planned else None, scene)
+        scene_obs = state[1]
+        blocks = scene_obs[6:].reshape(3, 6)
+        on_desk = int(((blocks[:, 1] < 0) & (blocks[:, 2] > DESK_REST_HEIGHT_M - 0.02)).sum())
+        if (planned[1:] != ['place_in_drawer'] or scene_obs[1] > DRAWER_RANGE_M / 2) \
+                and (planned[1:] != ['stack_block'] or on_desk > 1):
+            return state

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from dysl_vla_ros.configuration import to_mapping
-from dysl_vla_ros.errors import ConfigError, DatasetError
+from dysl_vla_ros.errors import ConfigError
 from dysl_vla_ros.model import checkpoint
 from dysl_vla_ros.model.tokenizer import InstructionTokenizer
 from dysl_vla_ros.model.vla import DySLVLA
@@ -66,10 +66,8 @@ def open_cache(config: StrategyConfig, weights: Path, folder: Path,
     torch.set_num_threads(config.threads)
     model = DySLVLA.from_pretrained(weights).requires_grad_(False)
     tokenizer = InstructionTokenizer.from_folder(weights)
-    data = Demonstrations(list(config.data))
-    if data.image_size != model.config.vision.image_size:
-        raise DatasetError(f'images are {data.image_size} pixels wide, the network expects '
-                           f'{model.config.vision.image_size}')
+    vision = model.config.vision
+    data = Demonstrations(list(config.data), image_size=vision.image_size, resize=vision.resize)
     # Every other held-out episode calibrates; the frontier is measured on those between.
     data.held_out = data.held_out[::2]
     # Frames and episodes are the same for every seed: seeds differ in training only.

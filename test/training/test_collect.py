@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dysl_vla_ros.datasets.packed import ARRAYS
-from dysl_vla_ros.errors import DatasetError
+from dysl_vla_ros.errors import DatasetError, DySLVLAError
 from dysl_vla_ros.training import collect as module
 from dysl_vla_ros.training.collect import CollectConfig, collect
 from dysl_vla_ros.training.dataset import Demonstrations
@@ -52,3 +52,11 @@ def test_a_resumed_collection_equals_a_whole_one_and_can_be_read(tmp_path, monke
 def test_impossible_settings_are_refused(change):
     with pytest.raises(ValueError, match='must'):
         dataclasses.replace(CONFIG, **change)
+
+
+@pytest.mark.parametrize('change', [{'learner': 'nowhere'}, {'renderer': 'crayon'},
+                                    {'assets_dir': 'nowhere'}, {'scene': 'calvin_scene_X'}])
+def test_what_a_worker_cannot_do_ends_the_run_with_its_reason(tmp_path, change):
+    (name,) = change.values()
+    with pytest.raises(DySLVLAError, match=name):
+        collect(dataclasses.replace(CONFIG, **change), tmp_path)

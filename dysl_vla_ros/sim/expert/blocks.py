@@ -9,6 +9,7 @@ import numpy as np
 
 from dysl_vla_ros.sim.expert.furniture import FurnitureLaw
 from dysl_vla_ros.sim.expert.grasping import (
+    MAX_TURN_RAD,
     NOMINAL_YAW,
     Grasp,
     clearance,
@@ -16,7 +17,7 @@ from dysl_vla_ros.sim.expert.grasping import (
     grasps,
     is_clear_of_button,
 )
-from dysl_vla_ros.sim.expert.motion import CLOSE, OPEN, SAFE_Z_M, Arm, Motion
+from dysl_vla_ros.sim.expert.motion import CLOSE, OPEN, Arm, Motion
 from dysl_vla_ros.sim.expert.view import (
     DESK_EDGE_Y_M,
     DESK_Z_M,
@@ -34,7 +35,8 @@ _HOVER_M = 0.006
 _TURN_RAD = math.radians(74)
 _PUSH_M = 0.118
 _LIFT_M = {'table': 0.09, 'slider': 0.05, 'drawer': 0.1}
-_TABLE_X_M, _TABLE_Y_M = (-0.36, 0.38), (-0.145, -0.035)
+_TABLE_X_M, _TABLE_Y_M = (-0.36, 0.38), (-0.145, -0.045)
+_CLEAR_Y_M, _HANDLE_Y_M = -0.065, -0.033
 
 
 class BlockPlans:
@@ -58,9 +60,10 @@ class BlockPlans:
         place = arm.view.place(self.block(name))
         if place == 'slider':
             yield from self.uncover(name)
-        for grasp in grasps(arm.view, self.block(name), place, turn)[:1]:
-            return (yield from self._take(name, grasp, place))
-        return False
+        # A turn beyond the wrist's reach is made in two.
+        found = grasps(arm.view, self.block(name), place, turn) \
+            or grasps(arm.view, self.block(name), place, turn / 2)
+        return bool(found) and (yield from self._take(name, found[0], place))
 
     def _take(self, name: str, grasp: Grasp, place: str) -> Motion:
         arm = self.arm
@@ -70,13 +73,16 @@ class BlockPlans:
 
         axis = np.array([math.sin(grasp.tilt) * math.cos(grasp.yaw),
                          math.sin(grasp.tilt) * math.sin(grasp.yaw), -math.cos(grasp.tilt)])
-        standoff = 0.16 if place == 'slider' else 0.075
         start = self.block(name).position
-        yield from arm.travel(goal()[0] - standoff * axis, grasp.euler, OPEN)
+        # Before the cabinet straight in front of the block, whatever the heading: the fingers
+        # pass between door and wall.
+        before = 0.16 * np.array([0.0, math.sin(grasp.tilt), -math.cos(grasp.tilt)]) \
+            if place == 'slider' else 0.075 * axis
+        yield from arm.travel(goal()[0] - before, grasp.euler, OPEN)
         if np.linalg.norm(self.block(name).position - start) > 0.03:
             return False  # something moved it meanwhile: choose again
         yield from arm.move(lambda: (goal()[0] - 0.045 * axis, grasp.euler), OPEN, 0.008,
-                            correct=True, limit=40)
+                            correct=True, limit=40, speed=0.6 if place == 'slider' else 1.0)
         yield from arm.move(goal, OPEN, 0.005, correct=True, limit=30, speed=0.6)
         return (yield from arm.close())
 
@@ -144,7 +150,7 @@ class BlockPlans:
         euler = self.arm.level_euler(block, self._heading(), np.linspace(-0.2, 1.1, 27))
         spots = sorted(self._table_spots(block.radius),
                        key=lambda s: float(np.linalg.norm(s - view.tcp[:2])))
-        spot = free_spot(view, spots, block.radius, (name,))
+        spot = free_spot(view, spots, block.radius, (name,), 0.02)
         if spot is None:
             return False
         yield from self.lower(name, spot, DESK_Z_M, euler, 0.004, 0.08)
@@ -179,16 +185,24 @@ class BlockPlans:
             return False
         if not (yield from self.raise_by(_HOVER_M, name)):
             return False
+        yield from self._pull_forward(name)
         arm = self.arm
-        yaw = float(arm.view.target[5])
-        position = arm.view.target[:3].copy()
-        target = np.array([*arm.view.target[3:5], yaw + turn])
-        # In parts: the shortest way to a yaw more than half a turn away is the wrong one.
-        for part in (0.5, 1.0):
-            euler = np.array([target[0], target[1], yaw + part * turn])
-            yield from arm.move_to(position, euler, CLOSE, tolerance_m=0.02, tolerance_rad=0.05,
-                                   limit=45)
+        deviation = (arm.view.target[5] - NOMINAL_YAW + math.pi) % (2 * math.pi) - math.pi
+        if abs(deviation + turn) > MAX_TURN_RAD:
+            turn /= 2
+        position, euler = arm.view.target[:3].copy(), arm.view.target[3:] + [0.0, 0.0, turn]
+        yield from arm.move_to(position, euler, CLOSE, tolerance_m=0.02, tolerance_rad=0.03,
+                               limit=60)
         return (yield from self.let_go())
+
+    def _pull_forward(self, name: str) -> Motion:
+        """Draw the held block away from the cabinet, where the hand would touch door or switch."""
+        arm, y = self.arm, float(self.block(name).position[1])
+        spot = np.array([self.block(name).position[0], _CLEAR_Y_M])
+        if y < _CLEAR_Y_M or clearance(arm.view, spot, 0.04, (name,)) < 0.0:
+            return False
+        goal = arm.view.target[:3] + [0.0, _CLEAR_Y_M - y, 0.0]
+        return (yield from arm.move_to(goal, arm.view.target[3:].copy(), CLOSE, limit=20))
 
     def push(self, name: str, start: Block, sign: float) -> Motion:
         """PUSH: sideways by more than 0.1 m, on the desk again at the end."""
@@ -196,6 +210,7 @@ class BlockPlans:
             return False
         if not (yield from self.raise_by(_HOVER_M, name)):
             return False
+        yield from self._pull_forward(name)
         arm, block = self.arm, self.block(name)
         spot = self._push_goal(block, float(start.position[0]) + sign * _PUSH_M, sign)
         offset = arm.view.target[:3] - block.position
@@ -273,8 +288,8 @@ class BlockPlans:
         middle = (front + DESK_EDGE_Y_M) / 2
         y = max(min(front + 0.055, middle + 0.02), front + half_y + 0.01)
         span = DRAWER_HALF_WIDTH_M - max(half_x, 0.05) - 0.015
-        xs = view.scene.drawer_x + np.linspace(-span, span, 13)
-        xs = sorted(xs, key=lambda x: abs(x - view.tcp[0]))
+        xs = sorted(view.scene.drawer_x + np.linspace(-span, span, 13),
+                    key=lambda x: abs(x - view.tcp[0]))
         spot = free_spot(view, [np.array([x, y]) for x in xs], half_x + 0.01, (name,), 0.04)
         if spot is None:
             return False
@@ -299,11 +314,12 @@ class BlockPlans:
         view = self.arm.view
         held = view.held()
         if held is None:
-            free = [b for b in view.blocks.values()
-                    if view.place(b) == 'table' and view.is_free_on_top(b)]
-            if len(free) < 2:
+            # One that lies askew on another comes first.
+            free = [b for b in view.blocks.values() if view.is_free_on_top(b)
+                    and view.place(b) in ('table', 'stacked')]
+            if not free:
                 return False
-            name = min(free, key=lambda b: float(b.extents[0])).name
+            name = min(free, key=lambda b: (view.place(b) != 'stacked', b.extents[0])).name
             if (yield from self.take(name)):
                 yield from self.raise_by(0.1, name)
             return True
@@ -312,12 +328,24 @@ class BlockPlans:
         if not bases:
             return False
         base = max(bases, key=lambda b: float(b.extents[0]) - abs(float(b.position[0])) * 0.05)
-        euler = self.arm.level_euler(held, self._heading(), np.linspace(-0.2, 1.1, 27))
-        done = yield from self.lower(held.name, base.position[:2], base.top, euler, 0.002, 0.07)
-        if not done:
-            yield from self.lower(held.name, self.block(base.name).position[:2],
-                                  self.block(base.name).top, euler, 0.002, 0.03)
+        tilts = np.linspace(-0.2, 1.1, 27)
+        eulers = [self.arm.level_euler(held, yaw, tilts)
+                  for yaw in (self._heading(), NOMINAL_YAW, NOMINAL_YAW + 1.2, NOMINAL_YAW - 1.2)]
+        spots = [self._on_top(held, euler, base) for euler in eulers]
+        best = min(range(len(eulers)), key=lambda i: 3.0 * float(np.linalg.norm(
+            spots[i] - base.position[:2])) + 0.004 * abs(eulers[i][2] - self._heading()))
+        yield from self.lower(held.name, spots[best], base.top, eulers[best], 0.002, 0.07)
         return (yield from self.let_go())
+
+    def _on_top(self, held: Block, euler: np.ndarray, base: Block) -> np.ndarray:
+        """Where the held block goes: over the base's centre, clear of the door's handle."""
+        _, rotation = self.arm.carried(held, euler)
+        half_x, half_y = (float(np.abs(rotation[i]) @ held.extents / 2) for i in (0, 1))
+        spot = base.position[:2].copy()
+        handle_x = self.arm.view.handle_x()
+        if abs(spot[0] - handle_x) < half_x + 0.026:
+            spot[1] = max(min(spot[1], _HANDLE_Y_M - half_y - 0.005), spot[1] - 0.015)
+        return spot
 
     def unstack(self) -> Motion:
         """UNSTACK: take the upper block away."""

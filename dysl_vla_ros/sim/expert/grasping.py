@@ -14,14 +14,23 @@ from dysl_vla_ros.sim.expert.view import (
     DRAWER_HALF_WIDTH_M,
     Block,
     View,
+    rotation_matrix,
     tool_euler,
 )
 
 NOMINAL_YAW = math.pi / 2
+MAX_TURN_RAD = math.radians(126)  # from the nominal yaw, before the wrist is at its stop
 MAX_GRASP_M = 0.062
 # Beyond the inner face at full opening: a finger's thickness and some air.
 _FINGER_CENTRE_M, _FINGER_HALF_M = 0.05, 0.013
-_CABINET_TILT = 0.9
+_CABINET_TILTS = (0.9, 0.7, 1.1)
+_ASKEW = (0.0, -0.15, 0.15, -0.3, 0.3)
+_DOOR_DEPTH_M = 0.026  # in y, before the plane of the cabinet's front
+# Outline of open fingers and hand in the tool frame.
+_TOOL_POINTS_M = np.array(
+    [(0.0, side * 0.062, -back) for side in (-1, 1) for back in (0.0, 0.04, 0.08)]
+    + [(thick, side * 0.1, -back) for side in (-1, 1) for thick in (-0.03, 0.03)
+       for back in (0.075, 0.13)])
 _MAX_CABINET_YAW = math.radians(50)
 
 
@@ -51,7 +60,7 @@ def _distance_to_footprint(point: np.ndarray, block: Block) -> float:
     relative = point - block.position[:2]
     outside = [max(0.0, abs(float(relative @ axis[:2])) - extent / 2)
                for axis, extent in block.level_axes()]
-    return float(np.hypot(*outside))
+    return math.hypot(*outside)
 
 
 def grasps(view: View, block: Block, place: str, turn: float = 0.0) -> list[Grasp]:
@@ -71,44 +80,78 @@ def grasps(view: View, block: Block, place: str, turn: float = 0.0) -> list[Gras
         yaw = (yaw - NOMINAL_YAW + math.pi / 2) % math.pi - math.pi / 2  # from the nominal yaw
         for deviation in (yaw, yaw - math.pi, yaw + math.pi):
             furthest = max(abs(deviation), abs(deviation + turn))
-            if furthest > math.radians(115):
+            if furthest > MAX_TURN_RAD or (place == 'slider'
+                                           and abs(deviation) > _MAX_CABINET_YAW):
                 continue
-            if place == 'slider' and abs(deviation) > _MAX_CABINET_YAW:
-                continue
-            for shift in (0.0, 0.012, -0.012):
-                if abs(shift) > 0.036 - extent / 2:
-                    continue
-                found.append(_rate(view, block, place, NOMINAL_YAW + deviation, shift, furthest))
+            room = 0.036 - extent / 2
+            for shift in (-room, -room / 2, 0.0, room / 2, room):
+                if place == 'slider':
+                    found += [_rate_in_cabinet(view, block, NOMINAL_YAW + deviation + askew,
+                                               tilt, shift, abs(askew))
+                              for tilt in _CABINET_TILTS for askew in _ASKEW]
+                else:
+                    found.append(_rate(view, block, place, NOMINAL_YAW + deviation, shift,
+                                       furthest))
     return sorted(found, key=lambda g: g.cost)
 
 
 def _rate(view: View, block: Block, place: str, yaw: float, shift: float,
           deviation: float) -> Grasp:
-    tilt = _CABINET_TILT if place == 'slider' else 0.0
     closing = np.array([math.sin(yaw), -math.cos(yaw), 0.0])
-    heading = np.array([math.cos(yaw), math.sin(yaw), 0.0])
     offset = shift * closing + np.array([0.0, 0.0, 0.004])
     cost = 0.3 * deviation + 8.0 * abs(shift)
-    low = block.bottom + 0.005
-    for side in (-1.0, 1.0):
-        for along in (-0.01, 0.01):
-            finger = (block.position + offset + side * _FINGER_CENTRE_M * closing
-                      + along * heading)[:2]
-            for other in view.blocks.values():
-                if other.name != block.name and other.top > low \
-                        and other.bottom < block.top + 0.05:
-                    gap = _distance_to_footprint(finger, other) - _FINGER_HALF_M
-                    cost += 40.0 * max(0.0, 0.004 - gap)
-            cost += 40.0 * _blocked(view, finger, place)
+    for finger in _fingers(block.position + offset, yaw):
+        cost += 40.0 * (_among_blocks(view, block, finger) + _blocked(view, finger, place))
+    return Grasp(yaw, 0.0, offset, cost)
+
+
+def _fingers(tcp: np.ndarray, yaw: float) -> list[np.ndarray]:
+    """Horizontal positions of both open fingers, two points each."""
+    closing, heading = (np.array([math.sin(yaw), -math.cos(yaw)]),
+                        np.array([math.cos(yaw), math.sin(yaw)]))
+    return [tcp[:2] + side * _FINGER_CENTRE_M * closing + along * heading
+            for side in (-1.0, 1.0) for along in (-0.01, 0.01)]
+
+
+def _among_blocks(view: View, block: Block, finger: np.ndarray) -> float:
+    """Depth in metres by which a finger would stand in other blocks."""
+    depth = 0.0
+    for other in view.blocks.values():
+        if other.name != block.name and other.top > block.bottom + 0.005 \
+                and other.bottom < block.top + 0.05:
+            gap = _distance_to_footprint(finger, other) - _FINGER_HALF_M
+            depth += max(0.0, 0.004 - gap)
+    return depth
+
+
+def _rate_in_cabinet(view: View, block: Block, yaw: float, tilt: float, shift: float,
+                     askew: float) -> Grasp:
+    """A grasp from the front; hand and fingers must fit between door and walls."""
+    tool = rotation_matrix(tool_euler(yaw, tilt))
+    offset = shift * tool[:, 1] + np.array([0.0, 0.0, 0.004])
+    cost = 1.0 * askew + 8.0 * abs(shift) + 0.3 * abs(tilt - _CABINET_TILTS[0]) \
+        + 0.1 * abs(yaw - NOMINAL_YAW)
+    for finger in _fingers(block.position + offset, yaw):
+        cost += 40.0 * _among_blocks(view, block, finger)
+    for back in (0.0, 0.03):  # in place, and a little before
+        points = block.position + offset - back * tool[:, 2] + _TOOL_POINTS_M @ tool.T
+        cost += 40.0 * max(_in_front_wall(view, point) for point in points)
     return Grasp(yaw, tilt, offset, cost)
+
+
+def _in_front_wall(view: View, point: np.ndarray) -> float:
+    """How far a point is from the opening, sideways, if it is as deep as the door or deeper."""
+    x, y, z = point
+    front_y = 0.02 + (z - 0.44) * 0.12 / 0.208 - _DOOR_DEPTH_M
+    if y < front_y or z > 0.66:
+        return 0.0
+    return min(max(0.0, low + 0.003 - x, x - high + 0.003) for low, high in view.openings()
+               if high - low > 0.02)
 
 
 def _blocked(view: View, finger: np.ndarray, place: str) -> float:
     """Depth in metres by which a finger would stand in furniture."""
     x, y = finger
-    if place == 'slider':
-        return min(max(0.0, low + 0.012 - x) + max(0.0, x - high + 0.012)
-                   for low, high in view.openings())
     if place == 'drawer':
         front = DRAWER_FRONT_Y_M - view.drawer
         return (max(0.0, front + 0.014 - y) + max(0.0, y - DESK_EDGE_Y_M + 0.014)

@@ -11,7 +11,12 @@ from collections.abc import Callable, Generator
 import numpy as np
 
 from dysl_vla_ros.control.action_spec import MAX_POSITION_STEP_M, MAX_ROTATION_STEP_RAD
-from dysl_vla_ros.sim.expert.view import Block, View, tool_euler
+from dysl_vla_ros.sim.expert.view import (
+    Block,
+    View,
+    rotation_matrix,
+    tool_euler,
+)
 
 Motion = Generator[np.ndarray, None, bool]
 OPEN, CLOSE = 1.0, -1.0
@@ -58,7 +63,9 @@ class Arm:
             turn = (euler - self.view.euler + np.pi) % (2 * np.pi) - np.pi
             if np.abs(turn).max() < tolerance_rad and np.linalg.norm(error) < tolerance_m:
                 return True
-            has_arrived = np.linalg.norm(position + correction - self.view.target[:3]) < 1e-3
+            lag = (euler - self.view.target[3:] + np.pi) % (2 * np.pi) - np.pi
+            has_arrived = np.abs(lag).max() < 1e-3 \
+                and np.linalg.norm(position + correction - self.view.target[:3]) < 1e-3
             if has_arrived and correct and np.linalg.norm(correction) < 0.03:
                 correction = correction + 0.3 * error
             is_still = has_arrived and np.linalg.norm(self.view.tcp - previous) < _SETTLED_M
@@ -108,16 +115,14 @@ class Arm:
     def clear(self, gripper: float, height_m: float) -> Motion:
         """Leave cabinet, drawer or the space between blocks, up to travel height."""
         for _ in range(60):
-            x, y, z = self.view.tcp
+            _, y, z = self.view.tcp
             if y > FRONT_Y_M and z < 0.66:  # cabinet: out along the slant first
                 step = np.array([0.0, -1.0, 0.5 if z > 0.48 else 0.8])
             elif z < height_m - 0.012:
                 step = np.array([0.0, 0.0, 1.0])
             else:
                 return True
-            lead = self.view.target[:3] - self.view.tcp
-            goal = self.view.tcp + 0.045 * step + 0.0 * lead
-            yield self.toward(goal, self.view.target[3:], gripper)
+            yield self.toward(self.view.tcp + 0.045 * step, self.view.target[3:], gripper)
         return False
 
     def travel(self, position: np.ndarray, euler: np.ndarray, gripper: float) -> Motion:
@@ -136,7 +141,6 @@ class Arm:
     # ------------------------------------------------------------------ a block in the hand
     def carried(self, block: Block, euler: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Offset TCP to block centre and the block's rotation, if the tool turns to ``euler``."""
-        from dysl_vla_ros.sim.expert.view import rotation_matrix
         turn = rotation_matrix(euler) @ self.view.tool.T
         return turn @ (block.position - self.view.tcp), turn @ block.rotation
 

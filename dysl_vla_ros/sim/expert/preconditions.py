@@ -18,11 +18,14 @@ def why_infeasible(view: View, task: str) -> str | None:
         ContractError: For an unknown task.
     """
     if task not in TASKS:
-        raise ContractError(f'the scripted expert knows CALVIN\'s tasks {list(TASKS)}, not '
+        raise ContractError(f"the scripted expert knows CALVIN's tasks {list(TASKS)}, not "
                             f'{task!r}')
     words = task.split('_')
     if words[0] == 'lift':
         return _wrong_place(view, f'block_{words[1]}', words[3])
+    if words[0] == 'rotate' and (held := view.held()) is not None \
+            and held.name == f'block_{words[1]}':
+        return None
     if words[0] == 'rotate' or (words[0] == 'push' and task != 'push_into_drawer'):
         return _wrong_place(view, f'block_{words[1]}', 'table')
     if task in ('place_in_slider', 'place_in_drawer'):

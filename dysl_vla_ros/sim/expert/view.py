@@ -8,6 +8,7 @@ which they close.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+import math
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,8 @@ class Block:
     @property
     def radius(self) -> float:
         """Radius of the footprint's circumscribed circle."""
-        return float(np.hypot(*(extent / 2 for _, extent in self.level_axes())))
+        (_, first), (_, second) = self.level_axes()
+        return math.hypot(first / 2, second / 2)
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ class View:
         return min(near, key=lambda b: float(np.linalg.norm(b.position - self.tcp)), default=None)
 
     def place(self, block: Block) -> str:
-        """Where a block lies: ``table``, ``slider``, ``drawer``, ``stacked``, ``air``, ``lost``."""
+        """Where a block lies: table, slider, drawer, stacked, air or lost."""
         x, y, _ = block.position
         if abs(x) > 0.47 or y > 0.2 or block.bottom < 0.28:
             return 'lost'
@@ -169,11 +171,11 @@ class View:
                    for other in self.blocks.values())
 
     def openings(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """x ranges of the cabinet left and right of the sliding door."""
+        """X ranges of the cabinet left and right of the sliding door."""
         left, right = self.scene.cabinet_x
         door = self.scene.slide_x - self.slide
         return (left, max(left, door)), (min(right, door + DOOR_WIDTH_M), right)
 
     def handle_x(self) -> float:
-        """x of the sliding door's handle."""
-        return self.scene.slide_x + 0.14 - self.slide
+        """Where the sliding door's handle is, x."""
+        return self.scene.slide_x + DOOR_WIDTH_M / 2 - self.slide
