@@ -66,6 +66,8 @@ def _run(episodes: list[tuple[Any, str]], folder: Path, workers: int,
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / EPISODES_FILE
     done = expert.read_episodes(file)
+    # Without the torn line of a killed run, to which the next one would be appended.
+    file.write_text(''.join(json.dumps(r) + '\n' for r in done.values()), encoding='utf-8')
     columns = (progress.TextColumn('{task.description}'), progress.BarColumn(),
                progress.MofNCompleteColumn(), progress.TextColumn('{task.fields[info]}'),
                progress.TimeRemainingColumn())

@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from dysl_vla_ros.sim.instructions import FURNITURE_TASKS
+from dysl_vla_ros.errors import ContractError
+from dysl_vla_ros.sim.block_states import tcp_pose
+from dysl_vla_ros.sim.expert import ScriptedExpert
+from dysl_vla_ros.sim.instructions import FURNITURE_TASKS, TASKS
 from dysl_vla_ros.sim.robot import LOWER_LIMITS, UPPER_LIMITS
 from dysl_vla_ros.sim.sampling import feasible_furniture_tasks, random_initial_state
 from dysl_vla_ros.sim.scene import get_scene
@@ -34,3 +37,24 @@ def test_equal_seeds_give_equal_states():
 def test_a_start_touches_nothing(world, seed):
     world.reset(*random_initial_state(np.random.default_rng(seed)))
     assert world.get_info()['robot_info']['contacts'] == ()
+
+
+@pytest.mark.parametrize('seed', range(2))
+def test_every_task_is_feasible_in_its_start_states(world, seed):
+    expert = ScriptedExpert(world)
+    for task in TASKS:
+        robot_obs, scene_obs = random_initial_state(np.random.default_rng(seed), task)
+        world.robot.gripper_action = robot_obs[14]
+        world.reset(robot_obs, scene_obs)
+        assert expert.why_infeasible(task) is None, task
+
+
+def test_forward_kinematics_equal_those_of_the_simulated_arm(world):
+    observation = world.reset(random_initial_state(np.random.default_rng(3))[0])
+    position, _ = tcp_pose(observation['robot_obs'][7:14])
+    assert np.allclose(position, observation['robot_obs'][:3], atol=1e-4)
+
+
+def test_an_unknown_task_is_refused():
+    with pytest.raises(ContractError, match='dance'):
+        random_initial_state(np.random.default_rng(0), 'dance')

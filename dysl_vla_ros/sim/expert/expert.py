@@ -129,7 +129,8 @@ class ScriptedExpert:
         arm, plans = self._arm, self._plans
         held = arm.view.held()
         if held is not None:
-            if arm.view.place(held) == 'air' and held.bottom > DESK_Z_M + 0.02:
+            # Above the desk, also where it was just lifted off another block.
+            if held.bottom > DESK_Z_M + 0.02:
                 yield from plans.put_on_table(held.name)
             else:
                 yield from plans.let_go()
