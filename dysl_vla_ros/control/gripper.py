@@ -4,6 +4,8 @@
 
 from dataclasses import dataclass
 
+from dysl_vla_ros.errors import ContractError
+
 
 @dataclass
 class GripperDecision:
@@ -25,7 +27,12 @@ class GripperDecision:
 
         Returns:
             The command (+1 or -1) and why it differs from the plain threshold, or ''.
+
+        Raises:
+            ContractError: If the probability is not one (NaN would look like "close").
         """
+        if not 0.0 <= probability <= 1.0:
+            raise ContractError(f'gripper probability {probability}: expected 0 to 1')
         wanted = 1.0 if probability > 0.5 else -1.0
         if self.command == 0.0:
             self.command, self._changed_s = wanted, now_s

@@ -8,12 +8,14 @@ import math
 from typing import Any
 
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Pose as PoseMessage
 from geometry_msgs.msg import PoseStamped
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from dysl_vla_ros.control import action_spec
 from dysl_vla_ros.control.rotations import euler_from_quaternion, quaternion_from_euler
+from dysl_vla_ros.control.target import Pose
 from dysl_vla_ros.errors import ContractError
 from dysl_vla_ros.msg import (
     EndEffectorAction,
@@ -91,29 +93,47 @@ def pose_message(robot_obs: np.ndarray, stamp_ns: int, frame_id: str = 'world') 
     message = PoseStamped()
     message.header.stamp = time_from_ns(stamp_ns)
     message.header.frame_id = frame_id
-    position, orientation = message.pose.position, message.pose.orientation
-    position.x, position.y, position.z = map(float, robot_obs[:3])
-    quaternion = quaternion_from_euler(robot_obs[3:6])
-    orientation.x, orientation.y, orientation.z, orientation.w = map(float, quaternion)
+    fill_pose(message.pose, robot_obs[:3], quaternion_from_euler(robot_obs[3:6]))
     return message
 
 
-def robot_obs_from_messages(joints: JointState, pose: PoseStamped,
-                            gripper_command: float) -> np.ndarray:
+def fill_pose(message: PoseMessage, position_m: np.ndarray, quaternion: np.ndarray) -> None:
+    """Write a position (3,) in metres and a quaternion (4,) xyzw into a Pose message."""
+    message.position.x, message.position.y, message.position.z = map(float, position_m)
+    o = message.orientation
+    o.x, o.y, o.z, o.w = map(float, quaternion)
+
+
+def pose_from_message(message: PoseStamped) -> Pose:
+    """Unpack a measured pose.
+
+    Raises:
+        ContractError: If a value is not finite or the quaternion has no length.
+    """
+    p, q = message.pose.position, message.pose.orientation
+    values = np.array([p.x, p.y, p.z, q.x, q.y, q.z, q.w])
+    if not np.isfinite(values).all() or np.linalg.norm(values[3:]) < 1e-6:
+        raise ContractError(f'ee_pose: not a pose: {values.tolist()}')
+    return Pose.from_quaternion(values[:3], values[3:])
+
+
+def robot_obs_from_messages(joints: JointState, pose: PoseStamped, gripper_command: float,
+                            arm_joints: tuple[str, ...] = ARM_JOINTS,
+                            finger_joints: tuple[str, ...] = FINGER_JOINTS) -> np.ndarray:
     """Build CALVIN's robot_obs (15,) from joint states, tool pose and the last command.
 
     Raises:
         ContractError: If a joint is missing; names it.
     """
     positions = dict(zip(joints.name, joints.position, strict=False))
-    missing = [name for name in (*ARM_JOINTS, *FINGER_JOINTS) if name not in positions]
+    missing = [name for name in (*arm_joints, *finger_joints) if name not in positions]
     if missing:
         raise ContractError(f'joint_states lacks {missing}; got {list(joints.name)}')
     p, q = pose.pose.position, pose.pose.orientation
     return np.array([
         p.x, p.y, p.z, *euler_from_quaternion(np.array([q.x, q.y, q.z, q.w])),
-        sum(positions[name] for name in FINGER_JOINTS),
-        *(positions[name] for name in ARM_JOINTS), gripper_command])
+        sum(positions[name] for name in finger_joints),
+        *(positions[name] for name in arm_joints), gripper_command])
 
 
 # ---------------------------------------------------------------------- actions, statistics

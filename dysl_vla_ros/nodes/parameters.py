@@ -48,7 +48,7 @@ class InputParameters:
     gripper_frame: str = field('', 'frame_id the wrist camera must carry; empty takes any.')
     arm_joints: tuple[str, ...] = field(
         tuple(f'panda_joint{i}' for i in range(1, 8)),
-        'Names of the arm joints in joint_states, in the order of CALVIN\'s robot_obs.')
+        "Names of the arm joints in joint_states, in the order of CALVIN's robot_obs.")
     finger_joints: tuple[str, ...] = field(
         ('panda_finger_joint1', 'panda_finger_joint2'),
         'Names of the finger joints; their positions in metres add up to the gripper width.')
@@ -142,7 +142,8 @@ class SafetyParameters:
     cone_angle_rad: float = field(
         0.0, 'Largest angle between tool axis and cone direction.', 0.0, 6.3)
     gripper_hysteresis: float = field(
-        0.0, 'Half width of the band around probability 0.5 in which the gripper stays.', 0.0, 0.49)
+        0.0, 'Half width of the band around probability 0.5 in which the gripper stays.',
+        0.0, 0.49)
     gripper_dwell_s: float = field(
         0.0, 'Shortest time between two changes of the gripper.', 0.0, 60.0)
     trip_after: int = field(
@@ -210,10 +211,10 @@ class PolicyParameters:
     action_frame: str = field('world', 'frame_id of the actions: axes of the policy.')
     autostart: bool = field(
         True, 'Configure and activate at start; false leaves the node unconfigured.')
-    inputs: InputParameters = InputParameters()
-    outputs: OutputParameters = OutputParameters()
-    safety: SafetyParameters = SafetyParameters()
-    governor: GovernorParameters = GovernorParameters()
+    inputs: InputParameters = dataclasses.field(default_factory=InputParameters)
+    outputs: OutputParameters = dataclasses.field(default_factory=OutputParameters)
+    safety: SafetyParameters = dataclasses.field(default_factory=SafetyParameters)
+    governor: GovernorParameters = dataclasses.field(default_factory=GovernorParameters)
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside its range or choices, or bounds that miss."""
@@ -277,7 +278,7 @@ class BridgeParameters:
     servo_angular_scale: float = field(
         10.0, "Twists: Servo's scale.rotational in rad/s.", 0.001, 20.0)
     servo_timeout_s: float = field(
-        0.1, "Live: a twist stamped longer ago is not executed (Servo's incoming_command_timeout).",
+        0.1, 'Live: a twist stamped longer ago is not executed, as incoming_command_timeout.',
         0.001, 10.0)
     gripper_threshold: float = field(
         0.02, 'Float64 gripper positions above this open the gripper, others close it.', -1.0, 1.0)

@@ -109,6 +109,10 @@ class ObservationAssembler:
         self._rings[stream].push(stamp_ns, value)
         return has_jumped
 
+    def newest(self, stream: str) -> Sample[Any] | None:
+        """Return the sample with the largest stamp, whenever it arrived."""
+        return self._rings[stream].latest()
+
     def clear(self) -> None:
         """Forget all samples."""
         for ring in self._rings.values():
