@@ -239,8 +239,9 @@ class FaultRig:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-        self._threads[1].join(2.0)
+        self._threads[1].join(5.0)
         self._executor.shutdown(timeout_sec=2.0)
+        self._threads[0].join(5.0)
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)
 

@@ -26,16 +26,19 @@ class InstructionServer:
 
     def __init__(self, node: Node, refuse: Callable[[str], str],
                  begin: Callable[[str, int, float], None],
-                 stopped: Callable[[int, str], None]) -> None:
+                 stopped: Callable[[int, str], None],
+                 refused: Callable[[str], None] = lambda reason: None) -> None:
         """Serve goals.
 
         Args:
             node: Owner.
             refuse: Instruction -> reason to refuse it, or ''.
             begin: Called with (instruction, step limit, limit in seconds) when a goal is accepted.
+            refused: Called with the reason when the goal itself is wrong.
             stopped: Called with (outcome, reason) when the client ends the goal.
         """
         self._node, self._refuse, self._begin, self._stopped = node, refuse, begin, stopped
+        self._refused = refused
         self._lock = threading.Lock()
         self._handle: ServerGoalHandle | None = None  # guarded by _lock
         self._server = ActionServer(
@@ -82,7 +85,8 @@ class InstructionServer:
     def _on_goal(self, request: ExecuteInstruction.Goal) -> GoalResponse:
         reason = self._refuse(request.instruction)
         if not reason and not 0 <= request.max_seconds < float('inf'):
-            reason = f'max_seconds is {request.max_seconds}'
+            reason = f'max_seconds is {request.max_seconds}, expected 0 or more'
+            self._refused(reason)
         if reason:
             self._node.get_logger().warning(
                 f'goal {request.instruction[:200]!r} refused: {reason}')

@@ -57,6 +57,7 @@ class Inputs:
                 throttle_duration_sec=5.0)
             self.problems[stream] = f'{stream}: frame_id {frame!r}, expected {expected!r}'
             return
+        self.problems.pop(stream, None)
         self._arrived(stream, messages.ns_from_time(message.header.stamp), message)
 
     # ------------------------------------------------------------------ decoding

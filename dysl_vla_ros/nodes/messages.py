@@ -169,9 +169,10 @@ def stats_message(step: Step, stamp_ns: int, inputs: dict[str, int], reasons: tu
                               jump_from=g.jump_from, allow_point=g.allow_point)
                 for g in trace.groups],
         continuity=float(trace.continuity), continuity_change=float(trace.continuity_change),
-        is_verified=bool(trace.is_verified), preprocess_ms=timing.preprocess_ms,
-        vision_ms=timing.vision_ms, decoder_ms=timing.decoder_ms, head_ms=timing.head_ms,
-        total_ms=timing.total_ms, observation_age_ms=age_ms, latency_ms=latency_ms)
+        is_verified=bool(trace.is_verified), preprocess_ms=float(timing.preprocess_ms),
+        vision_ms=float(timing.vision_ms), decoder_ms=float(timing.decoder_ms),
+        head_ms=float(timing.head_ms), total_ms=float(timing.total_ms),
+        observation_age_ms=float(age_ms), latency_ms=float(latency_ms))
     message.header.stamp = time_from_ns(stamp_ns)
     message.raw_action = np.array(step.action, dtype=np.float64)
     return message

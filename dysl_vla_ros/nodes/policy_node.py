@@ -10,6 +10,7 @@ publish, stop. Callbacks only store; the policy runs on its own thread (``worker
 are in ``inputs.py``; bounds, permission to move and adapters to arm stacks in ``arm.py``.
 """
 
+import re
 import sys
 import threading
 import time
@@ -39,12 +40,13 @@ from dysl_vla_ros.nodes.policies import (
     versions,
 )
 from dysl_vla_ros.nodes.process import run_node
-from dysl_vla_ros.nodes.session import Counters, Job, Session
+from dysl_vla_ros.nodes.session import Counters, Job, Session, instruction_problem, shortened
 from dysl_vla_ros.nodes.worker import PolicyWorker
 from dysl_vla_ros.observation.assembler import Assembly, ObservationAssembler, StreamState
 from dysl_vla_ros.observation.observation import Observation
 
 _WATCH_S = 0.1
+_MAX_AHEAD_NS = 100_000_000  # skew between two hosts' clocks that is tolerated
 
 
 class PolicyNode(LifecycleNode):
@@ -69,7 +71,7 @@ class PolicyNode(LifecycleNode):
         self._gripper_command = 1.0
         self._last_arrival_s: float | None = None
         self._is_input_lost = False
-        self._hold_reason = ''
+        self._hold_reason = self._reported_cause = ''
         self._failure = ''
         self._phase = 'unconfigured'
         self._counters = Counters()
@@ -141,7 +143,8 @@ class PolicyNode(LifecycleNode):
         pose_age_ns = int(p.inputs.max_pose_age_s * 1e9)
         self._assembler = ObservationAssembler(
             self._streams, int(p.max_observation_age_s * 1e9), int(p.max_stamp_spread_s * 1e9),
-            max_ages_ns={name: pose_age_ns for name in self._streams if name not in IMAGES})
+            max_ages_ns={name: pose_age_ns for name in self._streams if name not in IMAGES},
+            max_ahead_ns=_MAX_AHEAD_NS)
         self._inputs = own(Inputs(self, p, self._streams, self._on_sample))
         keep(self.create_subscription(String, 'instruction', self._on_instruction, qos.LATCHED),
              self.destroy_subscription)
@@ -149,7 +152,9 @@ class PolicyNode(LifecycleNode):
              self.destroy_subscription)
         keep(self.create_service(SetBool, '~/full_depth', self._on_full_depth),
              self.destroy_service)
-        self._goals = own(InstructionServer(self, self._refuse, self._begin, self._end))
+        self._goals = own(InstructionServer(
+            self, self._refuse, self._begin, self._end,
+            lambda reason: setattr(self._counters, 'refusal', reason)))
         keep(self.create_timer(_WATCH_S, self._watch,
                                clock=Clock(clock_type=ClockType.STEADY_TIME)), self.destroy_timer)
         if p.trigger == 'timer':
@@ -181,7 +186,8 @@ class PolicyNode(LifecycleNode):
     def _refuse(self, instruction: str) -> str:
         if self._worker is None:
             return f'the node is not active{": " + self._failure if self._failure else ""}'
-        return '' if instruction.strip() else 'the instruction is empty'
+        self._counters.refusal = instruction_problem(instruction)
+        return self._counters.refusal
 
     def _begin(self, instruction: str, max_steps: int = 0, max_seconds: float = 0.0) -> None:
         with self._lock:
@@ -228,11 +234,12 @@ class PolicyNode(LifecycleNode):
         if self._goals.is_active:
             if session is None or message.data != session.instruction:
                 self.get_logger().warning(
-                    f'instruction {message.data!r} ignored: a goal owns the policy; cancel it or '
-                    'send a new goal')
+                    f'instruction {shortened(message.data)!r} ignored: a goal owns the policy; '
+                    'cancel it or send a new goal')
         elif reason := self._refuse(message.data):
-            self._end(OUTCOME.CANCELED, 'empty instruction')
-            self.get_logger().info(f'instruction {message.data!r} not started: {reason}')
+            self._end(OUTCOME.CANCELED, reason)
+            self.get_logger().info(
+                f'instruction {shortened(message.data)!r} not started: {reason}')
         else:
             self._begin(message.data)
 
@@ -248,8 +255,7 @@ class PolicyNode(LifecycleNode):
             self._end(outcomes[status.state], status.detail or f'task {status.task!r}')
 
     # ------------------------------------------------------------------ observe
-    def _on_sample(self, stream: str, message) -> None:
-        stamp_ns = messages.ns_from_time(message.header.stamp)
+    def _on_sample(self, stream: str, stamp_ns: int, message) -> None:
         with self._lock:
             if self._assembler.push(stream, stamp_ns, message):
                 self._on_time_set_back()
@@ -266,7 +272,6 @@ class PolicyNode(LifecycleNode):
     def _see_pose(self, message) -> None:
         try:
             self._arm.see(messages.pose_from_message(message))
-            self._inputs.problems.pop(POSE, None)
         except DySLVLAError as error:
             self._inputs.problems[POSE] = str(error)
 
@@ -334,6 +339,14 @@ class PolicyNode(LifecycleNode):
                     'no new observation')
                 self._arm.stop(self._hold_reason)
             self._watched_ns = self._tick_ns
+        self._report_change()
+
+    def _report_change(self) -> None:
+        """A new cause is on /diagnostics at once, not after a second."""
+        cause = re.sub(r'[0-9.]+', '#', self._hold_reason)
+        if cause != self._reported_cause:
+            self._reported_cause = cause
+            self._diagnostics.publish()
 
     def _submit(self, assembly: Assembly) -> None:
         session = self._session

@@ -53,7 +53,7 @@ class ScriptedPolicy:
                           (GroupTrace(1, 2, GroupReason.SKIPPED, 1, 1),), math.nan, math.nan,
                           False)
         self._index += 1
-        return Step(action, probability, self._index - 1, trace, StepTiming(0, 0, 0, 0, 0))
+        return Step(action, probability, self._index - 1, trace, StepTiming(0.0, 0.0, 0.0, 0.0, 0.0))
 
     def _fail(self, action: np.ndarray, fault: str) -> tuple[np.ndarray, float]:
         probability = 0.9

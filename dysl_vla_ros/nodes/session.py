@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 import resource
 import time
+import unicodedata
 
 from dysl_vla_ros.control.governor import ComputeGovernor
 from dysl_vla_ros.msg import InferenceStats
@@ -44,6 +45,7 @@ class Counters:
     limited: int = 0
     dropped: int = 0
     missed: int = 0
+    refusal: str = ''
     latency_ms: Window = field(default_factory=Window)
     age_ms: Window = field(default_factory=Window)
     skipped: Window = field(default_factory=Window)
@@ -56,7 +58,8 @@ class Counters:
         """Say how the observations arrive."""
         values = {'samples': self.samples, 'silence s': round(silence_s, 2),
                   'streams': ', '.join(streams), 'held back': hold_reason or 'no',
-                  'instruction': shortened(session.instruction) if session else '', **health}
+                  'instruction': shortened(session.instruction) if session else '',
+                  'refused instruction': self.refusal or 'none', **health}
         if is_lost:
             return Report(Level.ERROR, 'observations stopped', values)
         if session is None:
@@ -114,3 +117,17 @@ def resident_memory_mb() -> float:
         return round(pages * resource.getpagesize() / 1e6, 1)
     except (OSError, ValueError, IndexError):
         return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1)
+
+
+_MAX_CHARACTERS = 1000
+
+
+def instruction_problem(text: str) -> str:
+    """Why a sentence cannot be an instruction, or ''."""
+    if not text.strip():
+        return 'the instruction is empty'
+    if len(text) > _MAX_CHARACTERS:
+        return f'the instruction has {len(text)} characters, at most {_MAX_CHARACTERS} are taken'
+    if any(unicodedata.category(c) == 'Cc' for c in text.strip()):
+        return 'the instruction has control characters'
+    return ''
