@@ -31,12 +31,12 @@ class FaultCase:
 
     Attributes:
         name: Unique.
-        group: camera, pose, clock, model, permission, lifecycle.
+        group: camera, pose, clock, model, permission, lifecycle, instruction, process.
         inject: Breaks the rig.
         words: Text that diagnostics must show meanwhile; '' if the fault is harmless.
         stops: Whether the arm must stop.
-        recovery: ``input`` (by itself when the fault ends), ``goal`` (a new goal is needed) or
-            ``activate`` (the node became inactive and must be activated).
+        recovery: ``input`` (by itself when the fault ends), ``goal`` (a new goal is needed),
+            ``activate`` (the node became inactive and must be activated) or ``restart``.
     """
 
     name: str
@@ -191,6 +191,21 @@ def _rival(rig: FaultRig) -> Any:
     return rig.node.create_publisher(TwistStamped, 'policy_node/command_twist', qos.COMMAND)
 
 
+def _impossible(transition: int) -> Callable[[FaultRig], None]:
+    """A transition that the state does not allow; rclpy answers such a request with silence."""
+    def inject(rig: FaultRig) -> None:
+        count = rig.output.count('a callback failed')
+        rig.send_transition(transition)
+        rig.wait(lambda: rig.output.count('a callback failed') > count, 'the refusal')
+    return inject
+
+
+def _negative_clock(rig: FaultRig) -> None:
+    from builtin_interfaces.msg import Time
+    from rosgraph_msgs.msg import Clock
+    rig._publishers['clock'].publish(Clock(clock=Time(sec=-5)))
+
+
 def _told(instruction: str) -> Callable[[FaultRig], None]:
     return lambda rig: rig.goal(FAULT + instruction)
 
@@ -317,10 +332,10 @@ CASES: tuple[FaultCase, ...] = (
     FaultCase('goal cancelled', 'permission', _cancel, '', recovery='goal'),
     FaultCase('node deactivated', 'lifecycle', lambda rig: rig.transition(DEACTIVATE), 'inactive',
               recovery='activate'),
-    FaultCase('activated twice', 'lifecycle', lambda rig: rig.transition(ACTIVATE), '',
-              stops=False),
-    FaultCase('configured while active', 'lifecycle', lambda rig: rig.transition(CONFIGURE), '',
-              stops=False),
+    FaultCase('activated twice', 'lifecycle', _impossible(ACTIVATE), '', stops=False),
+    FaultCase('configured while active', 'lifecycle', _impossible(CONFIGURE), '', stops=False),
+    FaultCase('cleaned up while active', 'lifecycle', _impossible(CLEANUP), '', stops=False),
+    FaultCase('negative clock', 'clock', _negative_clock, '', stops=False),
     FaultCase('empty goal', 'instruction', _refused(''), 'empty', stops=False),
     FaultCase('goal of blanks', 'instruction', _refused('  \t '), 'empty', stops=False),
     FaultCase('goal of 100 kB', 'instruction', _refused('open ' * 20_000), 'characters',
@@ -341,6 +356,10 @@ CASES: tuple[FaultCase, ...] = (
     FaultCase('empty topic while a goal runs', 'instruction', _topic(''), '', stops=False),
     FaultCase('100 kB topic while a goal runs', 'instruction', _topic('x' * 100_000), '',
               stops=False),
+    FaultCase('policy node killed', 'process', lambda rig: rig.process.kill(), '',
+              recovery='restart'),
+    FaultCase('policy node ended by SIGTERM', 'process', lambda rig: rig.process.terminate(), '',
+              recovery='restart'),
     FaultCase('another publisher commands the arm', 'permission', _rival, 'another publisher'),
 )
 
@@ -406,7 +425,9 @@ def _mend(rig: FaultRig, case: FaultCase, made: Any) -> None:
     if case.recovery == 'activate':
         rig.wait(lambda: rig.says('inactive'), 'the node to be inactive')
         rig.transition(ACTIVATE)
-    if case.recovery in ('activate', 'goal'):
+    if case.recovery == 'restart':
+        rig.restart_node()
+    if case.recovery in ('activate', 'goal', 'restart'):
         rig.goal()
 
 

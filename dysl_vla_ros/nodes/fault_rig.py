@@ -64,7 +64,7 @@ class FaultRig:
         self.alter: dict[str, Callable[[Any], Any]] = {}  # stream -> message -> message(s) or None
         self.is_pressed: bool | None = True
         self.clock_step_s: float | None = PERIOD_S         # None: no /clock at all
-        self.now_ns = 1_000_000_000_000
+        self.now_ns = 1_000_000_000_000_000
         self.position = np.array([0.45, 0.0, 0.3])
         self._count = 0
         self._publishers = {
@@ -110,6 +110,14 @@ class FaultRig:
                   'an active node')
         self.enable(True)
 
+    def restart_node(self) -> None:
+        """Wait for the end of a process that dies, and start another."""
+        assert self.process is not None
+        self.process.wait(30)
+        with self.condition:
+            self.lines.clear()
+        self.start_node()
+
     @property
     def output(self) -> str:
         """What the node has said."""
@@ -118,6 +126,12 @@ class FaultRig:
     def enable(self, value: bool) -> str:
         """Call ~/enable; returns its message."""
         return self.call('enable', SetBool.Request(data=value)).message
+
+    def send_transition(self, number: int) -> None:
+        """Ask for a transition without waiting for the answer."""
+        request = ChangeState.Request()
+        request.transition.id = number
+        self._executor.create_task(lambda: self._clients['change'].call_async(request))
 
     def transition(self, number: int) -> bool:
         """Ask for a lifecycle transition (lifecycle_msgs/msg/Transition)."""

@@ -325,12 +325,10 @@ class PolicyNode(LifecycleNode):
         """Ten times a second on the steady clock: what must be noticed when nothing comes."""
         with self._lock:
             session, now_s = self._session, time.monotonic()
-            if session is None or self._worker is None:
-                return
-            if now_s > session.deadline_s:
+            if session is not None and now_s > session.deadline_s:
                 self._end(OUTCOME.TIME_LIMIT, 'the time of the goal is over')
-                return
-            if self.parameters.trigger == 'timer' \
+            elif session is not None and self._worker is not None \
+                    and self.parameters.trigger == 'timer' \
                     and now_s - self._acted_s > self.parameters.max_observation_age_s:
                 problems = '; '.join(self._inputs.problems.values())
                 self._hold_reason = problems or self._hold_reason or (
@@ -339,11 +337,9 @@ class PolicyNode(LifecycleNode):
                     'no new observation')
                 self._arm.stop(self._hold_reason)
             self._watched_ns = self._tick_ns
-        self._report_change()
-
-    def _report_change(self) -> None:
-        """A new cause is on /diagnostics at once, not after a second."""
-        cause = re.sub(r'[0-9.]+', '#', self._hold_reason)
+        # A new cause is on /diagnostics at once, not after a second.
+        cause = re.sub(r'[0-9.]+', '#', ' '.join((self._hold_reason, self._counters.refusal,
+                                                  self._failure, self._arm.blocked)))
         if cause != self._reported_cause:
             self._reported_cause = cause
             self._diagnostics.publish()

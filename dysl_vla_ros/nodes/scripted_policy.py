@@ -43,8 +43,8 @@ class ScriptedPolicy:
         if self._instruction is None:
             raise ContractError('act() before reset(instruction)')
         phase = 2 * math.pi * self._index / _PERIOD_STEPS
-        action = np.array([_SIZE * math.cos(phase), _SIZE * math.sin(phase), 0, 0, 0, 0, 1.0],
-                          np.float32)
+        x, y = _SIZE * math.cos(phase), _SIZE * math.sin(phase)
+        action = np.array([x, y, 0, 0, 0, 0, 1.0], np.float32)
         probability = 0.9
         if self._index >= _FIRST_FAULT and self._instruction.startswith(FAULT):
             action, probability = self._fail(action, self._instruction.removeprefix(FAULT))
@@ -53,7 +53,8 @@ class ScriptedPolicy:
                           (GroupTrace(1, 2, GroupReason.SKIPPED, 1, 1),), math.nan, math.nan,
                           False)
         self._index += 1
-        return Step(action, probability, self._index - 1, trace, StepTiming(0.0, 0.0, 0.0, 0.0, 0.0))
+        timing = StepTiming(0.0, 0.0, 0.0, 0.0, 0.0)
+        return Step(action, probability, self._index - 1, trace, timing)
 
     def _fail(self, action: np.ndarray, fault: str) -> tuple[np.ndarray, float]:
         probability = 0.9
