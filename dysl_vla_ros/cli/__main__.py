@@ -24,6 +24,7 @@ COMMANDS = {
     'bench': 'time every module, dense and skipping interleaved',
     'collect': 'record demonstrations by the scripted expert',
     'train': 'behaviour cloning of the dense policy',
+    'faults': 'break things around a running policy node and watch what it sends',
     'conformance': 'compare the simulated world with recorded vectors of CALVIN',
     'distill': 'train adapters and controllers for a dense policy',
 }

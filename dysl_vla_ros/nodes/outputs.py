@@ -167,7 +167,7 @@ class ActionGripper:
     """A goal per change; nobody waits for it, preemption and stalling are normal."""
 
     def __init__(self, node: LifecycleNode, parameters: OutputParameters) -> None:
-        """Create the client of ``~/gripper_cmd``.
+        """Create the client of ``outputs.gripper_action``.
 
         Raises:
             ConfigError: If control_msgs is not installed.
@@ -178,7 +178,7 @@ class ActionGripper:
         self._type = getattr(actions, 'ParallelGripperCommand' if self._is_parallel
                              else 'GripperCommand')
         self._node, self._parameters = node, parameters
-        self._client = ActionClient(node, self._type, '~/gripper_cmd')
+        self._client = ActionClient(node, self._type, parameters.gripper_action)
 
     def command(self, is_open: bool) -> None:
         """Send a goal."""

@@ -71,7 +71,7 @@ class OutputParameters:
     pose: bool = field(False, 'Publish ~/command_pose (PoseStamped) for a Cartesian controller.')
     gripper: str = field(
         'none', 'none; float64: topic ~/command_gripper (position); gripper_command and '
-        'parallel_gripper_command: that action of control_msgs at ~/gripper_cmd.',
+        'parallel_gripper_command: that action of control_msgs at gripper_action.',
         choices=('none', 'float64', 'gripper_command', 'parallel_gripper_command'))
     rate_hz: float = field(
         50.0, 'Trigger timer: rate of twists and of poses interpolated between two actions.',
@@ -89,6 +89,8 @@ class OutputParameters:
     servo_node: str = field(
         '', 'Name of the Servo node whose switch_command_type is called before the first twist or '
             'pose; empty calls nothing (not Servo, or Humble). Needs moveit_msgs.')
+    gripper_action: str = field(
+        '~/gripper_cmd', "Name of the gripper's action (action names cannot be remapped).")
     gripper_open: float = field(
         0.0, 'Position of the open gripper in the unit of its controller; with a gripper output '
              'it must differ from gripper_closed.', -10.0, 10.0)

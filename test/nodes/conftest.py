@@ -175,6 +175,13 @@ def domain():
     raise RuntimeError('all ROS domains from 1 to 101 are in use')
 
 
+@pytest.fixture(scope='module')
+def module_domain():
+    """A domain for all tests of a module."""
+    with domain() as domain_id:
+        yield domain_id
+
+
 @pytest.fixture
 def graph():
     with domain() as domain_id:

@@ -7,7 +7,6 @@ module's end checks that it is still the same process and what it has sent in to
 """
 
 import dataclasses
-import os
 
 import pytest
 
@@ -21,15 +20,11 @@ except ImportError:
 
 
 @pytest.fixture(scope='module')
-def rig():
-    from conftest import domain
-
+def rig(module_domain):
     from dysl_vla_ros.nodes.fault_rig import FaultRig
-    os.environ.setdefault('OMP_NUM_THREADS', '1')
-    with domain() as domain_id:
-        rig = FaultRig(domain_id)
-        yield rig
-        rig.close()
+    rig = FaultRig(module_domain)
+    yield rig
+    rig.close()
 
 
 @pytest.mark.parametrize('case', CASES, ids=lambda case: f'{case.group}: {case.name}')
