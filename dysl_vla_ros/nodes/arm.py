@@ -73,17 +73,17 @@ class Arm:
         self.is_enabled = not safety.dry_run
         self.reasons: Counter[str] = Counter()
         self.stops: Counter[str] = Counter()
-        self._entities: list = []
+        # First what may raise, so that a failed configure leaves nothing behind.
+        self._servo = ServoCommandType(
+            node, outputs.servo_node, ServoCommandType.TWIST if outputs.twist
+            else ServoCommandType.POSE) if outputs.servo_node else None
+        self._gripper = create_gripper(node, outputs)
         arguments = (node, outputs, parameters.action_frame, self._period_s, self._stamp)
         self._adapters: list[TwistOutput | PoseOutput] = []
         if outputs.twist:
             self._adapters.append(TwistOutput(*arguments))
         if outputs.pose:
             self._adapters.append(PoseOutput(*arguments, self._is_stepped))
-        self._gripper = create_gripper(node, outputs)
-        self._servo = ServoCommandType(
-            node, outputs.servo_node, ServoCommandType.TWIST if outputs.twist
-            else ServoCommandType.POSE) if outputs.servo_node else None
         self._deadman = Deadman(node, safety, lambda: self.stop('deadman released')) \
             if safety.deadman != 'none' else None
         self._enable = node.create_service(SetBool, '~/enable', self._on_enable)
