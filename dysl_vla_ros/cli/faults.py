@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f'--only {args.only!r}: no such case; groups: '
                           f'{sorted({case.group for case in CASES})}')
     rig = FaultRig(int(os.environ.get('ROS_DOMAIN_ID', '0')))
-    rows = []
+    rows: list[dict[str, Any]] = []
     try:
         for case in track(cases, description='faults'):
             result = run_case(rig, case)
