@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from dysl_vla_ros.evaluation.suites import Suite
 
 # The policy node's side of --command-interface: the bridge opens the gripper above 0.02 m.
-_GRIPPER = {'outputs.gripper': 'float64', 'outputs.gripper_open': 0.08,
-            'safety.dry_run': False}
+_GRIPPER: dict[str, str | float | bool] = {
+    'outputs.gripper': 'float64', 'outputs.gripper_open': 0.08,
+    'safety.dry_run': False}
 _ADAPTERS: dict[str, dict[str, str | float | bool]] = {
     'action': {}, 'twist': {'outputs.twist': True, **_GRIPPER},
     'pose': {'outputs.pose': True, **_GRIPPER}}
