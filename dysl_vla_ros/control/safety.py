@@ -89,8 +89,8 @@ class SafetyFilter:
                            bounds.linear_jerk_m_s3, bounds.angular_jerk_rad_s3])
         # (speed, acceleration, jerk; linear, angular; x, y, z, norm)
         self._limits = (1 - _MARGIN) * limits.reshape(3, 2, 4)
-        self._braking = tuple(_Braking(self._limits[0, k], self._limits[1, k], self._limits[2, k], dt_s)
-                              for k in (0, 1))
+        speed, acceleration, jerk = self._limits
+        self._braking = tuple(_Braking(speed[k], acceleration[k], jerk[k], dt_s) for k in (0, 1))
         self._inner = (bounds.lower_m + _MARGIN, bounds.upper_m - _MARGIN,
                        bounds.cone_angle_rad - _MARGIN)
         self._tool_axis = _unit(bounds.tool_axis)
