@@ -13,9 +13,9 @@ SHARE = 'share/dysl_vla_ros'
 
 
 def share_files() -> list[tuple[str, list[str]]]:
-    """Return (target folder, files) for package.xml and the trees launch, config, weights."""
+    """Return (target folder, files) for package.xml and the trees launch, config, msg, weights."""
     found = {SHARE: ['package.xml']}
-    for folder in ('launch', 'config', 'weights'):
+    for folder in ('launch', 'config', 'msg', 'weights'):
         for path in sorted(Path(folder).rglob('*')):
             if path.is_file() and '__pycache__' not in path.parts:
                 found.setdefault(f'{SHARE}/{path.parent.as_posix()}', []).append(path.as_posix())

@@ -13,17 +13,19 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'dysl_vla_ros'
 BASE = {'errors', 'configuration', 'resources', '__init__', '__version__'}
 MAY_IMPORT = {
-    'observation': set(),
+    'observation': {'control'},
     'control': set(),
+    'bags': {'control', 'observation'},
     'model': {'observation'},
     'skipping': {'model', 'observation'},
     'sim': {'control', 'observation'},
-    'training': {'skipping', 'model', 'observation', 'control', 'sim'},
-    'evaluation': {'skipping', 'model', 'observation', 'control', 'sim'},
-    'nodes': {'evaluation', 'skipping', 'model', 'observation', 'control', 'sim',
+    'datasets': {'control', 'observation', 'bags'},
+    'training': {'datasets', 'skipping', 'model', 'observation', 'control', 'sim', 'bags'},
+    'evaluation': {'skipping', 'model', 'observation', 'control', 'sim', 'bags'},
+    'nodes': {'evaluation', 'bags', 'skipping', 'model', 'observation', 'control', 'sim',
               'msg', 'srv', 'action'},
-    'cli': {'nodes', 'training', 'evaluation', 'skipping', 'model', 'observation', 'control',
-            'sim', 'msg', 'srv', 'action'},
+    'cli': {'nodes', 'training', 'evaluation', 'datasets', 'bags', 'skipping', 'model',
+            'observation', 'control', 'sim', 'msg', 'srv', 'action'},
 }
 ROS = {'rclpy', 'launch', 'launch_ros', 'builtin_interfaces', 'std_msgs', 'sensor_msgs',
        'geometry_msgs', 'diagnostic_msgs', 'lifecycle_msgs', 'rosgraph_msgs', 'rcl_interfaces',
@@ -73,7 +75,9 @@ def test_imports_keep_to_the_rooms(path):
                 f'{here} may not import {name}'
         elif top == 'pybullet':
             assert here == 'sim', f'{here} may not import pybullet'
-        elif top == 'torch' and here in {'observation', 'control', 'sim'}:
+        elif top == 'rosbags':
+            assert here == 'bags', f'{here} may not import rosbags'
+        elif top == 'torch' and here in {'observation', 'control', 'sim', 'bags', 'datasets'}:
             pytest.fail(f'{here} may not import torch')
 
 
@@ -84,6 +88,9 @@ def test_imports_keep_to_the_rooms(path):
     ('dysl_vla_ros.model', ['pybullet', 'rclpy']),
     ('dysl_vla_ros.skipping', ['pybullet', 'rclpy']),
     ('dysl_vla_ros.sim', ['rclpy', 'torch']),
+    ('dysl_vla_ros.datasets.calvin', ['torch', 'pybullet', 'rclpy', 'pyarrow', 'rosbags']),
+    ('dysl_vla_ros.training.collect', ['torch', 'rclpy']),
+    ('dysl_vla_ros.bags.reader', ['torch', 'pybullet', 'rclpy']),
     ('dysl_vla_ros.evaluation', ['rclpy']),
 ])
 def test_a_bare_interpreter_loads_nothing_that_is_not_needed(module, forbidden):

@@ -18,10 +18,10 @@ from dysl_vla_ros.errors import ContractError
 from dysl_vla_ros.nodes import messages, qos
 from dysl_vla_ros.nodes.parameters import PolicyParameters
 from dysl_vla_ros.observation.assembler import ObservationAssembler
+from dysl_vla_ros.observation.messages import IMAGES, PROPRIOCEPTION
 from dysl_vla_ros.observation.ring import Sample
 
-IMAGES = ('image_static', 'image_gripper')
-JOINTS, POSE = 'joint_states', 'ee_pose'
+JOINTS, POSE = PROPRIOCEPTION
 
 
 class Inputs:

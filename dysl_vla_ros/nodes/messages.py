@@ -4,7 +4,6 @@
 
 from array import array
 import json
-import math
 from typing import Any
 
 from builtin_interfaces.msg import Time
@@ -14,7 +13,7 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from dysl_vla_ros.control import action_spec
-from dysl_vla_ros.control.rotations import euler_from_quaternion, quaternion_from_euler
+from dysl_vla_ros.control.rotations import quaternion_from_euler
 from dysl_vla_ros.control.target import Pose
 from dysl_vla_ros.errors import ContractError
 from dysl_vla_ros.msg import (
@@ -24,22 +23,29 @@ from dysl_vla_ros.msg import (
     PolicyDescription,
 )
 from dysl_vla_ros.nodes import optional
-from dysl_vla_ros.observation.decode import ENCODINGS, decode_compressed, decode_image
+from dysl_vla_ros.observation.decode import ENCODINGS
+from dysl_vla_ros.observation.messages import (
+    ARM_JOINTS,
+    FINGER_JOINTS,
+    NS_PER_S,
+    action_from_message,
+    ns_from_time,
+    robot_obs_from_messages,
+    stats_to_dict,
+)
+from dysl_vla_ros.observation.messages import image_from_message as decode_message
 from dysl_vla_ros.skipping.step import Step
 
-ARM_JOINTS = tuple(f'panda_joint{i}' for i in range(1, 8))
-FINGER_JOINTS = ('panda_finger_joint1', 'panda_finger_joint2')
-_NS = 1_000_000_000
+# Decoding is shared with offline evaluation; callers in this room find both directions here.
+__all__ = ['action_from_message', 'action_message', 'description_message', 'fill_pose',
+           'image_from_message', 'image_message', 'joint_state_message', 'ns_from_time',
+           'pose_from_message', 'pose_message',
+           'robot_obs_from_messages', 'stats_message', 'stats_to_dict', 'time_from_ns']
 
 
 def time_from_ns(stamp_ns: int) -> Time:
     """Convert nanoseconds to a Time message."""
-    return Time(sec=stamp_ns // _NS, nanosec=stamp_ns % _NS)
-
-
-def ns_from_time(stamp: Time) -> int:
-    """Convert a Time message to nanoseconds."""
-    return stamp.sec * _NS + stamp.nanosec
+    return Time(sec=stamp_ns // NS_PER_S, nanosec=stamp_ns % NS_PER_S)
 
 
 # ---------------------------------------------------------------------- images, proprioception
@@ -70,13 +76,10 @@ def image_from_message(message: Image | CompressedImage) -> np.ndarray:
         ContractError: If size, step and data do not fit together.
         ConfigError: If the encoding needs cv_bridge and it is not installed.
     """
-    if isinstance(message, CompressedImage):
-        return decode_compressed(message.data)
-    if message.encoding not in ENCODINGS:
+    if not isinstance(message, CompressedImage) and message.encoding not in ENCODINGS:
         cv_bridge = optional.require('cv_bridge', f'image encoding {message.encoding!r}')
         return np.asarray(cv_bridge.CvBridge().imgmsg_to_cv2(message, 'rgb8'))
-    return decode_image(message.height, message.width, message.encoding, message.step,
-                        message.data, bool(message.is_bigendian))
+    return decode_message(message)
 
 
 def joint_state_message(robot_obs: np.ndarray, stamp_ns: int) -> JointState:
@@ -117,25 +120,6 @@ def pose_from_message(message: PoseStamped) -> Pose:
     return Pose.from_quaternion(values[:3], values[3:])
 
 
-def robot_obs_from_messages(joints: JointState, pose: PoseStamped, gripper_command: float,
-                            arm_joints: tuple[str, ...] = ARM_JOINTS,
-                            finger_joints: tuple[str, ...] = FINGER_JOINTS) -> np.ndarray:
-    """Build CALVIN's robot_obs (15,) from joint states, tool pose and the last command.
-
-    Raises:
-        ContractError: If a joint is missing; names it.
-    """
-    positions = dict(zip(joints.name, joints.position, strict=False))
-    missing = [name for name in (*arm_joints, *finger_joints) if name not in positions]
-    if missing:
-        raise ContractError(f'joint_states lacks {missing}; got {list(joints.name)}')
-    p, q = pose.pose.position, pose.pose.orientation
-    return np.array([
-        p.x, p.y, p.z, *euler_from_quaternion(np.array([q.x, q.y, q.z, q.w])),
-        sum(positions[name] for name in finger_joints),
-        *(positions[name] for name in arm_joints), gripper_command])
-
-
 # ---------------------------------------------------------------------- actions, statistics
 def action_message(action: np.ndarray, stamp_ns: int, frame_id: str,
                    step: int) -> EndEffectorAction:
@@ -146,14 +130,6 @@ def action_message(action: np.ndarray, stamp_ns: int, frame_id: str,
     message.translation = np.array(action[:3], dtype=np.float64)
     message.rotation = np.array(action[3:6], dtype=np.float64)
     return message
-
-
-def action_from_message(message: EndEffectorAction) -> np.ndarray:
-    """Unpack to (7,) float64; raises ContractError unless finite with gripper -1 or +1."""
-    action = np.array([*message.translation, *message.rotation, float(message.gripper)])
-    if not np.isfinite(action).all() or message.gripper not in (-1, 1):
-        raise ContractError(f'received an action that is not valid: {action}')
-    return action
 
 
 def stats_message(step: Step, stamp_ns: int, inputs: dict[str, int], reasons: tuple[str, ...],
@@ -176,29 +152,6 @@ def stats_message(step: Step, stamp_ns: int, inputs: dict[str, int], reasons: tu
     message.header.stamp = time_from_ns(stamp_ns)
     message.raw_action = np.array(step.action, dtype=np.float64)
     return message
-
-
-def stats_to_dict(message: InferenceStats) -> dict[str, Any]:
-    """Unpack to JSON-ready types with the field names of the message; NaN becomes None."""
-    def number(value: float) -> float | None:
-        return None if math.isnan(value) else float(value)
-
-    plain: dict[str, Any] = {
-        'stamp_ns': ns_from_time(message.header.stamp), 'step': message.step,
-        'input_stamps_ns': {name: ns_from_time(stamp) for name, stamp in
-                            zip(message.input_names, message.input_stamps, strict=True)},
-        'raw_action': [float(v) for v in message.raw_action],
-        'limit_reasons': list(message.limit_reasons),
-        'executed': list(message.executed), 'executed_total': message.executed_total,
-        'groups': [{'first': g.first, 'last': g.last, 'reason': g.reason,
-                    'jump_from': g.jump_from, 'allow_point': g.allow_point}
-                   for g in message.groups],
-        'is_verified': message.is_verified}
-    for name in ('gripper_probability', 'continuity', 'continuity_change', 'preprocess_ms',
-                 'vision_ms', 'decoder_ms', 'head_ms', 'total_ms', 'observation_age_ms',
-                 'latency_ms'):
-        plain[name] = number(getattr(message, name))
-    return plain
 
 
 def description_message(described: dict[str, Any], parameters: dict[str, Any],

@@ -72,7 +72,8 @@ def load_policy(parameters: PolicyParameters,
         if parameters.device.startswith('cuda') and not torch.cuda.is_available():
             raise ConfigError(f'device {parameters.device!r}: this torch sees no GPU')
         from dysl_vla_ros.skipping.policy import DySLPolicy
-        policy = DySLPolicy.from_pretrained(folder, parameters.strategy, parameters.device)
+        policy = DySLPolicy.from_pretrained(folder, parameters.strategy, parameters.device,
+                                            parameters.budget or None)
     progress('warming up')
     warm_up(policy)
     return policy
