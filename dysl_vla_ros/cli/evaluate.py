@@ -20,6 +20,13 @@ from dysl_vla_ros.skipping.names import STRATEGIES
 if TYPE_CHECKING:
     from dysl_vla_ros.evaluation.suites import Suite
 
+# The policy node's side of --command-interface: the bridge opens the gripper above 0.02 m.
+_GRIPPER: dict[str, str | float | bool] = {
+    'outputs.gripper': 'float64', 'outputs.gripper_open': 0.08,
+    'safety.dry_run': False}
+_ADAPTERS: dict[str, dict[str, str | float | bool]] = {
+    'action': {}, 'twist': {'outputs.twist': True, **_GRIPPER},
+    'pose': {'outputs.pose': True, **_GRIPPER}}
 DEFAULT_CHECKPOINT = 'package://dysl_vla_ros/weights/dysl-mini'
 
 
@@ -51,6 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--mode', choices=('lockstep', 'live'), default='lockstep',
                         help='lockstep: one step per action; live: 30 Hz whether or not an action '
                              'came (over ROS only)')
+    parser.add_argument('--command-interface', choices=('action', 'twist', 'pose'),
+                        default='action',
+                        help='what moves the simulated arm: our own action, or the twist or pose '
+                             'that an arm stack would get (over ROS only)')
     parser.add_argument('--renderer', choices=('tiny', 'tiny_layered', 'egl'),
                         help="the play table's (default: %(default)s)", default=RENDERER)
     parser.add_argument('--workers', type=int, default=1, help='processes with --in-process')
@@ -60,8 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, device: str = 'cpu',
               transport: str = 'ros', workers: int = 1, videos: bool = False,
-              mode: str = 'lockstep', budget: float | None = None,
-              renderer: str = RENDERER) -> dict[str, Any]:
+              mode: str = 'lockstep', budget: float | None = None, renderer: str = RENDERER,
+              command_interface: str = 'action') -> dict[str, Any]:
     """Run a suite into a new results folder with a progress bar.
 
     Returns:
@@ -89,10 +100,12 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
                           'delete it')
     if mode == 'live' and transport != 'ros':
         raise ConfigError('--mode live runs over ROS; leave out --in-process')
+    if command_interface != 'action' and transport != 'ros':
+        raise ConfigError('--command-interface runs over ROS; leave out --in-process')
     weights = resolve(checkpoint)
     config = {'suite': suite.name, **suite.metadata, 'episodes': len(suite),
               'strategy': strategy, 'budget': budget, 'device': device,
-              'transport': transport, 'mode': mode,
+              'transport': transport, 'mode': mode, 'command_interface': command_interface,
               'workers': workers, 'torch_threads': 1, 'videos': videos}
     # Also checks the weights, before anything starts.
     manifest = build_manifest(config, weights, renderer)
@@ -111,9 +124,9 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
                 {'checkpoint': str(weights.resolve()), 'strategy': strategy, 'device': device,
                  'budget': budget or 0.0,
                  'trigger': 'timer' if mode == 'live' else 'observation',
-                 'use_sim_time': mode == 'live'},
+                 'use_sim_time': mode == 'live', **_ADAPTERS[command_interface]},
                 {'scene': suite.metadata.get('scene', 'calvin_scene_D'), 'mode': mode,
-                 'renderer': renderer})
+                 'renderer': renderer, 'command_interface': command_interface})
             loop.run(lambda done, line: bar.update(task, completed=len(done), info=_short(line)))
         else:
             factory = CheckpointFactory(str(weights), strategy,
@@ -138,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or f'runs/{suite.name}-{args.strategy}-{time.strftime("%Y%m%d-%H%M%S")}'
     results = run_suite(suite, Path(out), args.strategy, args.checkpoint, args.device,
                         args.transport, args.workers, args.videos, args.mode, args.budget,
-                        args.renderer)
+                        args.renderer, args.command_interface)
     from dysl_vla_ros.cli import tables
     tables.show_scores([results])
     tables.show_costs([results])

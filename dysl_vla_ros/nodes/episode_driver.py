@@ -21,6 +21,7 @@ from dysl_vla_ros.control.action_spec import CONTROL_RATE_HZ
 from dysl_vla_ros.evaluation.episode import EpisodeRunner, EpisodeSpec, StepOutcome
 from dysl_vla_ros.msg import EndEffectorAction, TaskStatus
 from dysl_vla_ros.nodes import messages
+from dysl_vla_ros.nodes.arm_inputs import ArmInputs
 from dysl_vla_ros.nodes.parameters import BridgeParameters
 from dysl_vla_ros.nodes.policy_client import PolicyClient
 from dysl_vla_ros.nodes.world_publisher import SimulatedTime, WorldPublisher
@@ -58,21 +59,23 @@ class EpisodeDriver:
     """Runs episodes on its own thread; every other object calls ``request`` and ``stop`` only."""
 
     def __init__(self, parameters: BridgeParameters, world: Callable[[], tuple[Any, Any]],
-                 client: PolicyClient, publisher: WorldPublisher, logger: RcutilsLogger,
-                 suite: list[EpisodeSpec], recorder: Any, done: Callable[[bool], None]) -> None:
+                 client: PolicyClient, arm: ArmInputs | None, publisher: WorldPublisher,
+                 logger: RcutilsLogger, suite: list[EpisodeSpec], recorder: Any,
+                 done: Callable[[bool], None]) -> None:
         """Prepare; ``start`` begins.
 
         Args:
             parameters: The bridge's.
             world: Creates (environment, oracle) on the thread that will use them.
             client: The policy.
+            arm: Twist or pose inputs that move the arm instead of the policy's action, or None.
             publisher: Topics.
             logger: The node's.
             suite: Episodes to run first, in order.
             recorder: Gets begin(spec), step(...), end(results); or None.
             done: Called once with True after the suite, or with False if the thread failed.
         """
-        self._p, self._create_world, self._client = parameters, world, client
+        self._p, self._create_world, self._client, self._arm = parameters, world, client, arm
         self._topics, self._log, self._done = publisher, logger, done
         self._suite, self._recorder = suite, recorder
         self.counters = Counters()
@@ -193,6 +196,8 @@ class EpisodeDriver:
         self._observation = self._runner.start(spec)
         robot_obs = np.asarray(self._observation['robot_obs'])
         self._gripper = 1.0 if robot_obs[-1] >= 0 else -1.0
+        if self._arm is not None:
+            self._arm.start(robot_obs, self._gripper)
         self._time.advance()
         if self._recorder is not None:
             self._recorder.begin(spec)
@@ -232,9 +237,9 @@ class EpisodeDriver:
         try:
             while outcome is StepOutcome.CONTINUE:
                 message = self._exchange() if self._p.mode == 'lockstep' else self._tick()
-                action = self._hold() if message is None else messages.action_from_message(message)
+                command, action = self._command(message)
                 seen, self._gripper = self._observation, float(action[6])
-                outcome = self._runner.apply(action)
+                outcome = self._runner.apply(command)
                 self._observation = self._runner.observation
                 self._time.advance()
                 self._status['step'] += 1
@@ -263,7 +268,12 @@ class EpisodeDriver:
                                or self._client.action(stamp_ns) is not None, self._p.republish_s)
             self._raise_if_interrupted()
             message = self._client.action(stamp_ns)
-            if message is not None:
+            if message is not None and self._arm is not None:
+                # The action says that the step is done; its command may be a moment behind.
+                self._client.sleep(lambda: self._is_interrupted() or self._arm.has(stamp_ns),
+                                   self._p.republish_s)
+                self._raise_if_interrupted()
+            if message is not None and (self._arm is None or self._arm.has(stamp_ns)):
                 if message.step != self._status['step']:
                     raise PolicyLost(f'it answered as step {message.step} where step '
                                      f'{self._status["step"]} was due; it has been restarted')
@@ -298,6 +308,13 @@ class EpisodeDriver:
         self._topics.observation(self._observation, self._time.now_ns)
         self._topics.clock(self._time.now_ns)
 
+    def _command(self, message: EndEffectorAction | None) -> tuple[Any, np.ndarray]:
+        """What the environment executes, and the same as a relative action (7,)."""
+        if self._arm is not None:
+            return self._arm.advance(self._time.now_ns, self._p.mode == 'lockstep')
+        action = self._hold() if message is None else messages.action_from_message(message)
+        return action, action
+
     def _hold(self) -> np.ndarray:
         """The zero action: stay, and keep the gripper as it is."""
         return np.array([0.0, 0, 0, 0, 0, 0, self._gripper])
@@ -319,7 +336,8 @@ class EpisodeDriver:
         if self._p.mode == 'live' and getattr(self, '_observation', None) is not None:
             self._show_live()
             self._sleep_until_next_tick()
-            self._observation = self._env.step(self._hold())[0]
+            hold = self._arm.hold() if self._arm is not None else self._hold()
+            self._observation = self._env.step(hold)[0]
             self._time.advance()
             return
         self._topics.clock(self._time.now_ns)

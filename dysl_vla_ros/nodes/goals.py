@@ -18,23 +18,27 @@ from dysl_vla_ros.msg import InferenceStats
 
 OUTCOME = ExecuteInstruction.Result
 NAMES = {getattr(OUTCOME, name): name for name in (
-    'SUCCEEDED', 'FAILED', 'STEP_LIMIT', 'CANCELED', 'PREEMPTED', 'ERROR')}
+    'SUCCEEDED', 'FAILED', 'STEP_LIMIT', 'CANCELED', 'PREEMPTED', 'ERROR', 'TIME_LIMIT')}
 
 
 class InstructionServer:
     """Serves ``~/execute_instruction``; at most one goal runs, a newer one preempts it."""
 
     def __init__(self, node: Node, refuse: Callable[[str], str],
-                 begin: Callable[[str, int], None], stopped: Callable[[int, str], None]) -> None:
+                 begin: Callable[[str, int, float], None],
+                 stopped: Callable[[int, str], None],
+                 refused: Callable[[str], None] = lambda reason: None) -> None:
         """Serve goals.
 
         Args:
             node: Owner.
             refuse: Instruction -> reason to refuse it, or ''.
-            begin: Called with (instruction, step limit) when a goal is accepted.
+            begin: Called with (instruction, step limit, limit in seconds) when a goal is accepted.
+            refused: Called with the reason when the goal itself is wrong.
             stopped: Called with (outcome, reason) when the client ends the goal.
         """
         self._node, self._refuse, self._begin, self._stopped = node, refuse, begin, stopped
+        self._refused = refused
         self._lock = threading.Lock()
         self._handle: ServerGoalHandle | None = None  # guarded by _lock
         self._server = ActionServer(
@@ -80,8 +84,12 @@ class InstructionServer:
     # ------------------------------------------------------------------ callbacks (executor)
     def _on_goal(self, request: ExecuteInstruction.Goal) -> GoalResponse:
         reason = self._refuse(request.instruction)
+        if not reason and not 0 <= request.max_seconds < float('inf'):
+            reason = f'max_seconds is {request.max_seconds}, expected 0 or more'
+            self._refused(reason)
         if reason:
-            self._node.get_logger().warning(f'goal {request.instruction!r} refused: {reason}')
+            self._node.get_logger().warning(
+                f'goal {request.instruction[:200]!r} refused: {reason}')
             return GoalResponse.REJECT
         return GoalResponse.ACCEPT
 
@@ -93,7 +101,8 @@ class InstructionServer:
         # this callback ends, because one thread runs all callbacks.
         with self._lock:
             self._handle = handle
-        self._begin(handle.request.instruction, handle.request.max_steps)
+        request = handle.request
+        self._begin(request.instruction, request.max_steps, request.max_seconds)
 
     def _on_cancel(self, handle: ServerGoalHandle) -> CancelResponse:
         if self._handle is None or handle.goal_id != self._handle.goal_id:

@@ -7,12 +7,15 @@ import json
 from typing import Any
 
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Pose as PoseMessage
 from geometry_msgs.msg import PoseStamped
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from dysl_vla_ros.control import action_spec
 from dysl_vla_ros.control.rotations import quaternion_from_euler
+from dysl_vla_ros.control.target import Pose
+from dysl_vla_ros.errors import ContractError
 from dysl_vla_ros.msg import (
     EndEffectorAction,
     GroupDecision,
@@ -34,8 +37,9 @@ from dysl_vla_ros.observation.messages import image_from_message as decode_messa
 from dysl_vla_ros.skipping.step import Step
 
 # Decoding is shared with offline evaluation; callers in this room find both directions here.
-__all__ = ['action_from_message', 'action_message', 'description_message', 'image_from_message',
-           'image_message', 'joint_state_message', 'ns_from_time', 'pose_message',
+__all__ = ['action_from_message', 'action_message', 'description_message', 'fill_pose',
+           'image_from_message', 'image_message', 'joint_state_message', 'ns_from_time',
+           'pose_from_message', 'pose_message',
            'robot_obs_from_messages', 'stats_message', 'stats_to_dict', 'time_from_ns']
 
 
@@ -92,11 +96,28 @@ def pose_message(robot_obs: np.ndarray, stamp_ns: int, frame_id: str = 'world') 
     message = PoseStamped()
     message.header.stamp = time_from_ns(stamp_ns)
     message.header.frame_id = frame_id
-    position, orientation = message.pose.position, message.pose.orientation
-    position.x, position.y, position.z = map(float, robot_obs[:3])
-    quaternion = quaternion_from_euler(robot_obs[3:6])
-    orientation.x, orientation.y, orientation.z, orientation.w = map(float, quaternion)
+    fill_pose(message.pose, robot_obs[:3], quaternion_from_euler(robot_obs[3:6]))
     return message
+
+
+def fill_pose(message: PoseMessage, position_m: np.ndarray, quaternion: np.ndarray) -> None:
+    """Write a position (3,) in metres and a quaternion (4,) xyzw into a Pose message."""
+    message.position.x, message.position.y, message.position.z = map(float, position_m)
+    o = message.orientation
+    o.x, o.y, o.z, o.w = map(float, quaternion)
+
+
+def pose_from_message(message: PoseStamped) -> Pose:
+    """Unpack a measured pose.
+
+    Raises:
+        ContractError: If a value is not finite or the quaternion has no length.
+    """
+    p, q = message.pose.position, message.pose.orientation
+    values = np.array([p.x, p.y, p.z, q.x, q.y, q.z, q.w])
+    if not np.isfinite(values).all() or np.linalg.norm(values[3:]) < 1e-6:
+        raise ContractError(f'ee_pose: not a pose: {values.tolist()}')
+    return Pose.from_quaternion(values[:3], values[3:])
 
 
 # ---------------------------------------------------------------------- actions, statistics
@@ -124,9 +145,10 @@ def stats_message(step: Step, stamp_ns: int, inputs: dict[str, int], reasons: tu
                               jump_from=g.jump_from, allow_point=g.allow_point)
                 for g in trace.groups],
         continuity=float(trace.continuity), continuity_change=float(trace.continuity_change),
-        is_verified=bool(trace.is_verified), preprocess_ms=timing.preprocess_ms,
-        vision_ms=timing.vision_ms, decoder_ms=timing.decoder_ms, head_ms=timing.head_ms,
-        total_ms=timing.total_ms, observation_age_ms=age_ms, latency_ms=latency_ms)
+        is_verified=bool(trace.is_verified), preprocess_ms=float(timing.preprocess_ms),
+        vision_ms=float(timing.vision_ms), decoder_ms=float(timing.decoder_ms),
+        head_ms=float(timing.head_ms), total_ms=float(timing.total_ms),
+        observation_age_ms=float(age_ms), latency_ms=float(latency_ms))
     message.header.stamp = time_from_ns(stamp_ns)
     message.raw_action = np.array(step.action, dtype=np.float64)
     return message

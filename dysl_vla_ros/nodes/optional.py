@@ -25,6 +25,6 @@ def require(name: str, feature: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        remedy = _REMEDIES.get(name, f'install the package that provides {name}')
+        remedy = _REMEDIES.get(name.split('.')[0], f'install the package that provides {name}')
         raise ConfigError(f'{feature} needs {name}, which cannot be imported ({error}); '
                           f'{remedy}') from error

@@ -9,11 +9,13 @@ No parameter may be changed at run time: they are declared read-only.
 import dataclasses
 from dataclasses import dataclass
 import difflib
+import math
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
+from dysl_vla_ros.control.bounds import SafetyBounds
 from dysl_vla_ros.errors import ConfigError
 from dysl_vla_ros.evaluation.manifest import RENDERER
 from dysl_vla_ros.skipping.names import STRATEGIES
@@ -28,6 +30,155 @@ def field(default: Any, description: str, low: float | None = None, high: float 
     """Define one parameter: default value, what it is for, and what it may be."""
     return dataclasses.field(default=default, metadata={
         'description': description, 'low': low, 'high': high, 'choices': choices})
+
+
+@dataclass(frozen=True)
+class InputParameters:
+    """``inputs.*`` of ``policy_node``: where observations come from and what counts as one."""
+
+    image_static: str = field('image_static', 'Topic of the third-person camera.')
+    image_gripper: str = field('image_gripper', 'Topic of the wrist camera.')
+    joint_states: str = field('joint_states', 'Topic of the joint states.')
+    ee_pose: str = field('ee_pose', 'Topic of the measured pose of the tool centre point.')
+    image_transport: str = field(
+        'raw', 'raw: sensor_msgs/Image; compressed: CompressedImage (JPEG or PNG).',
+        choices=('raw', 'compressed'))
+    reliability: str = field(
+        'best_effort', 'Quality of service asked of cameras and proprioception; best_effort '
+        'matches every publisher.', choices=('best_effort', 'reliable'))
+    static_frame: str = field('', 'frame_id the static camera must carry; empty takes any.')
+    gripper_frame: str = field('', 'frame_id the wrist camera must carry; empty takes any.')
+    arm_joints: tuple[str, ...] = field(
+        tuple(f'panda_joint{i}' for i in range(1, 8)),
+        "Names of the arm joints in joint_states, in the order of CALVIN's robot_obs.")
+    finger_joints: tuple[str, ...] = field(
+        ('panda_finger_joint1', 'panda_finger_joint2'),
+        'Names of the finger joints; their positions in metres add up to the gripper width.')
+    max_pose_age_s: float = field(
+        0.1, 'Trigger timer: proprioception older than this is not used.', 0.001, 60.0)
+    max_identical_images: int = field(
+        0, 'So many images with the very same bytes mean a frozen camera (real ones have noise); '
+           '0 does not look, as in simulation a still scene is lawful.', 0, 10_000)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside its range or choices."""
+        _validate(self)
+
+
+@dataclass(frozen=True)
+class OutputParameters:
+    """``outputs.*`` of ``policy_node``: adapters to arm stacks, beside ``~/action``."""
+
+    twist: bool = field(False, 'Publish ~/command_twist (TwistStamped) for MoveIt Servo.')
+    pose: bool = field(False, 'Publish ~/command_pose (PoseStamped) for a Cartesian controller.')
+    gripper: str = field(
+        'none', 'none; float64: topic ~/command_gripper (position); gripper_command and '
+        'parallel_gripper_command: that action of control_msgs at gripper_action.',
+        choices=('none', 'float64', 'gripper_command', 'parallel_gripper_command'))
+    rate_hz: float = field(
+        50.0, 'Trigger timer: rate of twists and of poses interpolated between two actions.',
+        1.0, 1000.0)
+    lifetime_periods: float = field(
+        1.0, 'Control periods for which an action moves the arm; then zero twists. More than 1 '
+             'bridges late actions and moves farther than the policy meant.', 0.5, 3.0)
+    twist_units: str = field(
+        'speed_units', 'As command_in_type of MoveIt Servo: speed_units (m/s, rad/s) or unitless.',
+        choices=('speed_units', 'unitless'))
+    twist_linear_scale: float = field(
+        0.4, "Servo's scale.linear in m/s: divides unitless values; the limit of speed_units.",
+        0.001, 10.0)
+    twist_angular_scale: float = field(0.8, "Servo's scale.rotational in rad/s.", 0.001, 20.0)
+    servo_node: str = field(
+        '', 'Name of the Servo node whose switch_command_type is called before the first twist or '
+            'pose; empty calls nothing (not Servo, or Humble). Needs moveit_msgs.')
+    gripper_action: str = field(
+        '~/gripper_cmd', "Name of the gripper's action (action names cannot be remapped).")
+    gripper_open: float = field(
+        0.0, 'Position of the open gripper in the unit of its controller; with a gripper output '
+             'it must differ from gripper_closed.', -10.0, 10.0)
+    gripper_closed: float = field(0.0, 'Position of the closed gripper.', -10.0, 10.0)
+    gripper_effort: float = field(0.0, 'max_effort of a gripper goal.', 0.0, 1000.0)
+    gripper_joint: str = field('', 'Joint named in goals of parallel_gripper_command.')
+    markers: bool = field(
+        False, 'Publish ~/markers for RViz: workspace, path coloured by executed layers.')
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside its range, or a gripper that does not move."""
+        _validate(self)
+        if self.gripper != 'none' and self.gripper_open == self.gripper_closed:
+            raise ValueError('outputs.gripper needs outputs.gripper_open and '
+                             'outputs.gripper_closed, which have no default')
+
+    @property
+    def moves_arm(self) -> bool:
+        """Whether something beside ``~/action`` goes out."""
+        return self.twist or self.pose or self.gripper != 'none'
+
+
+_FOUR = (0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class SafetyParameters:
+    """``safety.*`` of ``policy_node``; the bounds are those of ``control/bounds.py``."""
+
+    mode: str = field(
+        'simulation', "simulation: CALVIN's own bounds, for the simulation bridge only. bounded: "
+        'every bound below must be given. unbounded: arm outputs without bounds; write it only '
+        'if something else limits the arm.', choices=('simulation', 'bounded', 'unbounded'))
+    dry_run: bool = field(
+        True, 'Keep the arm outputs silent until ~/enable is called with true.')
+    linear_speed_m_s: tuple[float, ...] = field(_FOUR, 'Largest speed: x, y, z, norm.')
+    angular_speed_rad_s: tuple[float, ...] = field(_FOUR, 'Largest rotation speed: x, y, z, norm.')
+    linear_acceleration_m_s2: tuple[float, ...] = field(
+        _FOUR, 'Largest acceleration: x, y, z, norm.')
+    angular_acceleration_rad_s2: tuple[float, ...] = field(
+        _FOUR, 'Largest rotation acceleration: x, y, z, norm.')
+    linear_jerk_m_s3: tuple[float, ...] = field(_FOUR, 'Largest jerk: x, y, z, norm.')
+    angular_jerk_rad_s3: tuple[float, ...] = field(_FOUR, 'Largest rotation jerk: x, y, z, norm.')
+    workspace_min_m: tuple[float, ...] = field(
+        (0.0, 0.0, 0.0), 'Lower corner of the box for the commanded position, frame action_frame.')
+    workspace_max_m: tuple[float, ...] = field((0.0, 0.0, 0.0), 'Upper corner of the box.')
+    min_height_m: float = field(0.0, 'Lowest commanded z, frame action_frame.', -10.0, 10.0)
+    tool_axis: tuple[float, ...] = field((0.0, 0.0, 1.0), 'Axis of the tool, tool frame.')
+    cone_direction: tuple[float, ...] = field(
+        (0.0, 0.0, -1.0), 'Direction the tool axis keeps to, frame action_frame.')
+    cone_angle_rad: float = field(
+        0.0, 'Largest angle between tool axis and cone direction.', 0.0, 6.3)
+    gripper_hysteresis: float = field(
+        0.0, 'Half width of the band around probability 0.5 in which the gripper stays.',
+        0.0, 0.49)
+    gripper_dwell_s: float = field(
+        0.0, 'Shortest time between two changes of the gripper.', 0.0, 60.0)
+    trip_after: int = field(
+        0, 'So many limited actions in a row stop the arm until ~/reset; 0 never.', 0, 100_000)
+    deadman: str = field(
+        'none', 'none, bool (topic deadman, std_msgs/Bool) or joy (topic joy, one button).',
+        choices=('none', 'bool', 'joy'))
+    deadman_button: int = field(0, 'Index of the button that must be held.', 0, 100)
+    deadman_timeout_s: float = field(
+        0.5, 'A deadman topic silent for so long counts as released.', 0.01, 10.0)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside its range or choices."""
+        _validate(self)
+
+
+@dataclass(frozen=True)
+class GovernorParameters:
+    """``governor.*`` of ``policy_node``: skip more layers when the machine is busy."""
+
+    budget_ms: float = field(
+        0.0, 'Latency from observation to action that 95 % of the steps shall keep; 0 is off.',
+        0.0, 10_000.0)
+    min_threshold: float = field(
+        0.3, 'Floor of the skip threshold; lower skips more layers.', 0.01, 0.99)
+    full_depth_steps: int = field(
+        5, 'Steps with all layers after the gripper has changed.', 0, 1000)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside its range or choices."""
+        _validate(self)
 
 
 @dataclass(frozen=True)
@@ -68,10 +219,31 @@ class PolicyParameters:
     action_frame: str = field('world', 'frame_id of the actions: axes of the policy.')
     autostart: bool = field(
         True, 'Configure and activate at start; false leaves the node unconfigured.')
+    inputs: InputParameters = dataclasses.field(default_factory=InputParameters)
+    outputs: OutputParameters = dataclasses.field(default_factory=OutputParameters)
+    safety: SafetyParameters = dataclasses.field(default_factory=SafetyParameters)
+    governor: GovernorParameters = dataclasses.field(default_factory=GovernorParameters)
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a value outside its range or choices."""
+        """Raise ValueError for a value outside its range or choices, or bounds that miss."""
         _validate(self)
+        safety, outputs = self.safety, self.outputs
+        if self.outputs.moves_arm and safety.mode == 'simulation' and safety.dry_run:
+            raise ValueError('arm outputs are on: give safety.mode bounded with its bounds (or '
+                             'unbounded), or safety.dry_run false if the arm is the simulation')
+        if safety.mode == 'bounded':
+            self.bounds()
+        if outputs.twist and outputs.pose:
+            raise ValueError('outputs.twist and outputs.pose would both move the arm; set one')
+
+    def bounds(self) -> SafetyBounds:
+        """The bounds of mode ``bounded``.
+
+        Raises:
+            ConfigError: Naming every bound that is missing or never engages.
+        """
+        return SafetyBounds(**{f.name: getattr(self.safety, f.name)
+                               for f in dataclasses.fields(SafetyBounds)})
 
 
 @dataclass(frozen=True)
@@ -106,10 +278,37 @@ class BridgeParameters:
         0.2, 'Live: an action whose observation is older than this is not applied.', 0.001, 60.0)
     exit_when_done: bool = field(
         False, 'End the process with code 0 after the last episode of the suite.')
+    command_interface: str = field(
+        'action', 'What moves the arm: action (EndEffectorAction), or the arm-stack inputs twist '
+        "(MoveIt Servo's rules) or pose (a Cartesian controller's) with a Float64 gripper.",
+        choices=('action', 'twist', 'pose'))
+    servo_units: str = field(
+        'speed_units', "Twists: as Servo's command_in_type.", choices=('speed_units', 'unitless'))
+    servo_linear_scale: float = field(
+        5.0, "Twists: Servo's scale.linear in m/s; the default never clamps CALVIN's actions.",
+        0.001, 10.0)
+    servo_angular_scale: float = field(
+        10.0, "Twists: Servo's scale.rotational in rad/s.", 0.001, 20.0)
+    servo_timeout_s: float = field(
+        0.1, 'Live: a twist stamped longer ago is not executed, as incoming_command_timeout.',
+        0.001, 10.0)
+    gripper_threshold: float = field(
+        0.02, 'Float64 gripper positions above this open the gripper, others close it.', -1.0, 1.0)
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside its range or choices."""
         _validate(self)
+
+
+def flatten(cls: type, prefix: str = '') -> dict[str, dataclasses.Field]:
+    """Every parameter of a (nested) dataclass by its dotted ROS name, in order."""
+    fields: dict[str, dataclasses.Field] = {}
+    for item in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(item.type):
+            fields.update(flatten(item.type, f'{prefix}{item.name}.'))
+        else:
+            fields[prefix + item.name] = item
+    return fields
 
 
 def declare(node: Node, cls: type[T]) -> T:
@@ -118,7 +317,7 @@ def declare(node: Node, cls: type[T]) -> T:
     Raises:
         ConfigError: For an unknown parameter, a wrong type or a value out of range.
     """
-    fields = {f.name: f for f in dataclasses.fields(cls)}
+    fields = flatten(cls)
     for name in getattr(node, '_parameter_overrides', {}):
         if name not in fields and not name.startswith(_FOREIGN):
             near = difflib.get_close_matches(name, fields, n=1)
@@ -127,19 +326,27 @@ def declare(node: Node, cls: type[T]) -> T:
     values = {}
     for name, item in fields.items():
         try:
-            values[name] = node.declare_parameter(name, item.default, _descriptor(item)).value
+            value = node.declare_parameter(name, item.default, _descriptor(name, item)).value
         except Exception as error:
             raise ConfigError(f'{node.get_name()}: parameter {name!r}: {error}') from error
+        values[name] = tuple(value) if isinstance(item.default, tuple) else value
     try:
-        return cls(**values)
-    except ValueError as error:
+        return _build(cls, values)
+    except (ValueError, ConfigError) as error:
         raise ConfigError(f'{node.get_name()}: {error}') from error
 
 
-def _descriptor(item: dataclasses.Field) -> ParameterDescriptor:
+def _build(cls: type[T], values: dict[str, Any], prefix: str = '') -> T:
+    return cls(**{
+        item.name: (_build(item.type, values, f'{prefix}{item.name}.')
+                    if dataclasses.is_dataclass(item.type) else values[prefix + item.name])
+        for item in dataclasses.fields(cls)})
+
+
+def _descriptor(name: str, item: dataclasses.Field) -> ParameterDescriptor:
     data = item.metadata
     descriptor = ParameterDescriptor(
-        name=item.name, description=data['description'], read_only=True,
+        name=name, description=data['description'], read_only=True,
         additional_constraints=f'one of {list(data["choices"])}' if data['choices'] else '')
     if data['low'] is not None and isinstance(item.default, float):
         descriptor.floating_point_range = [
@@ -153,9 +360,14 @@ def _descriptor(item: dataclasses.Field) -> ParameterDescriptor:
 def _validate(parameters: Any) -> None:
     for item in dataclasses.fields(parameters):
         value, data = getattr(parameters, item.name), item.metadata
+        if not data:  # a group, which has validated itself
+            continue
         if data['choices'] and value not in data['choices']:
             raise ValueError(f'parameter {item.name!r}: got {value!r}, expected one of '
                              f'{list(data["choices"])}')
+        if isinstance(value, tuple) and all(isinstance(v, float) for v in value) \
+                and not all(math.isfinite(v) for v in value):
+            raise ValueError(f'parameter {item.name!r}: not finite: {value}')
         if data['low'] is not None and not data['low'] <= value <= data['high']:
             raise ValueError(f'parameter {item.name!r}: got {value}, expected '
                              f'{data["low"]} to {data["high"]}')

@@ -2,13 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bring a policy to life from the node's parameters: the shipped one or one's own."""
 
+from collections.abc import Callable
+import contextlib
 import importlib
+from importlib import metadata
+import os
+import platform
+import sys
+from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
+import rclpy
 
+from dysl_vla_ros.control.governor import ComputeGovernor, GovernorSettings
 from dysl_vla_ros.errors import ConfigError
-from dysl_vla_ros.nodes.parameters import PolicyParameters
+from dysl_vla_ros.nodes.parameters import GovernorParameters, PolicyParameters
 from dysl_vla_ros.observation.observation import Observation
 from dysl_vla_ros.resources import resolve
 from dysl_vla_ros.skipping.step import Step
@@ -43,28 +52,83 @@ def call_factory(path: str, parameters: Any) -> Any:
     return factory(parameters)
 
 
-def load_policy(parameters: PolicyParameters) -> Policy:
-    """Load the policy that the parameters name and warm it up.
+def load_policy(parameters: PolicyParameters,
+                progress: Callable[[str], None] = lambda phase: None) -> Policy:
+    """Load the policy that the parameters name and warm it up; ``progress`` is told each phase.
 
     Raises:
         ConfigError: For an unknown factory, strategy or a missing weights folder.
         CheckpointError: If the weights are damaged.
     """
+    progress('loading the policy')
     if parameters.policy_factory:
         policy = call_factory(parameters.policy_factory, parameters)
     else:
-        import torch
-
-        from dysl_vla_ros.skipping.policy import DySLPolicy
-        torch.set_num_threads(parameters.torch_threads)
+        torch = import_torch(parameters.torch_threads)
         folder = resolve(parameters.checkpoint)
         if not folder.is_dir():
             raise ConfigError(f'checkpoint folder {folder} does not exist; give the parameter '
                               'checkpoint, or train one with dysl-vla train')
+        if parameters.device.startswith('cuda') and not torch.cuda.is_available():
+            raise ConfigError(f'device {parameters.device!r}: this torch sees no GPU')
+        from dysl_vla_ros.skipping.policy import DySLPolicy
         policy = DySLPolicy.from_pretrained(folder, parameters.strategy, parameters.device,
                                             parameters.budget or None)
+    progress('warming up')
     warm_up(policy)
     return policy
+
+
+def import_torch(threads: int) -> ModuleType:
+    """Import torch with a fixed number of CPU threads.
+
+    OpenMP and oneDNN read the environment once, when torch is loaded, and choose other kernels
+    with other roundings than ``set_num_threads`` alone gives: without this, the same weights
+    act differently under ``ros2 launch`` and ``dysl-vla demo``.
+    """
+    if 'torch' not in sys.modules:
+        for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
+            os.environ[name] = str(threads)
+    torch = importlib.import_module('torch')
+    torch.set_num_threads(threads)
+    return torch
+
+
+def create_governor(policy: Policy, parameters: GovernorParameters) -> ComputeGovernor | None:
+    """Create the compute governor, or None when it is off.
+
+    Raises:
+        ConfigError: If the policy has no skip threshold, or the floor is above it.
+    """
+    if not parameters.budget_ms:
+        return None
+    calibrated = policy.describe().get('skipping') or {}
+    if not hasattr(policy, 'executor') or 'skip_threshold' not in calibrated:
+        raise ConfigError('governor.budget_ms needs a policy that skips layers (strategy dysl)')
+    try:
+        return ComputeGovernor(
+            GovernorSettings(parameters.budget_ms, parameters.min_threshold,
+                             full_depth_steps=parameters.full_depth_steps),
+            float(calibrated['skip_threshold']))
+    except ValueError as error:
+        raise ConfigError(f'governor: {error}') from error
+
+
+def set_skip_threshold(policy: Any, threshold: float) -> None:
+    """Set the probability above which layers are skipped (1: none)."""
+    policy.executor.set_threshold(threshold)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides about the result, for the latched description."""
+    names = ('dysl_vla_ros', 'torch', 'numpy', 'opencv-python-headless', 'transformers')
+    found = {'python': platform.python_version(), 'machine': platform.machine(),
+             'ros_distro': os.environ.get('ROS_DISTRO', ''),
+             'rmw': rclpy.get_rmw_implementation_identifier()}
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def warm_up(policy: Policy) -> None:

@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run one node as a process: spin, stop on SIGINT or SIGTERM, leave with an honest exit code."""
 
+from collections import deque
 from collections.abc import Callable
 import signal
 import sys
 import threading
-from typing import Protocol
+import time
+import traceback
+from typing import Any, Protocol
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -20,6 +23,9 @@ class ClosableNode(Protocol):
 
     exit_code: int
 
+    def get_logger(self) -> Any:
+        """Logger of the node (rclpy)."""
+
     def start(self) -> None:
         """Begin work; called once, after the executor runs."""
 
@@ -28,6 +34,23 @@ class ClosableNode(Protocol):
 
     def destroy_node(self) -> None:
         """Free the node (rclpy)."""
+
+
+_MANY = 10
+_recent: deque[float] = deque(maxlen=_MANY)  # when callbacks failed, steady clock
+
+
+def _survive(node: ClosableNode, error: Exception) -> None:
+    """Log an exception of a callback and go on: a request must not end an arm's process.
+
+    rclpy lets it end the executor; among the causes are requests of others that we never see,
+    such as a lifecycle transition that is not possible now, or a negative /clock.
+    """
+    text = ''.join(traceback.format_exception(error))
+    node.get_logger().error(f'a callback failed and is skipped: {error}\n{text}')
+    _recent.append(time.monotonic())
+    if len(_recent) == _MANY and _recent[-1] - _recent[0] < 1.0:
+        raise error
 
 
 def run_node(create: Callable[[threading.Event], ClosableNode],
@@ -48,9 +71,13 @@ def run_node(create: Callable[[threading.Event], ClosableNode],
 
     def spin() -> None:
         try:
-            executor.spin()
-        except ExternalShutdownException:
-            pass
+            while not stop.is_set() and rclpy.ok():
+                try:
+                    executor.spin()
+                except ExternalShutdownException:
+                    return
+                except Exception as error:
+                    _survive(node, error)
         except BaseException as error:
             failures.append(error)
             raise

@@ -14,6 +14,13 @@ def _profile(depth: int, reliable: bool, latched: bool = False) -> QoSProfile:
 
 # Cameras and proprioception: best effort matches every publisher, old frames are useless.
 SENSOR = _profile(1, reliable=False)
+
+
+def sensor(reliability: ReliabilityPolicy) -> QoSProfile:
+    """The profile of cameras and proprioception with another reliability."""
+    return _profile(1, reliability == ReliabilityPolicy.RELIABLE)
+
+
 # Actions: the receiver must not miss one, and a late one is worse than none.
 COMMAND = _profile(1, reliable=True)
 # Statistics: a reader may be a little slow.

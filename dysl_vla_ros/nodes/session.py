@@ -3,7 +3,13 @@
 """What the policy node remembers between callbacks: plain data, guarded by the node's lock."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
+import resource
+import time
+import unicodedata
 
+from dysl_vla_ros.control.governor import ComputeGovernor
+from dysl_vla_ros.msg import InferenceStats
 from dysl_vla_ros.nodes.diagnostics import Level, Report, Window
 from dysl_vla_ros.observation.assembler import Assembly
 
@@ -14,6 +20,7 @@ class Session:
 
     instruction: str
     max_steps: int = 0
+    deadline_s: float = float('inf')  # steady clock
     steps: int = 0
     first_stamp_ns: int | None = None
 
@@ -38,28 +45,89 @@ class Counters:
     limited: int = 0
     dropped: int = 0
     missed: int = 0
+    refusal: str = ''
     latency_ms: Window = field(default_factory=Window)
+    age_ms: Window = field(default_factory=Window)
+    skipped: Window = field(default_factory=Window)
     decoder_ms: Window = field(default_factory=Window)
     layers: Window = field(default_factory=Window)
+    _reported: tuple[int, float] | None = None
 
     def input_report(self, session: Session | None, streams: tuple[str, ...], silence_s: float,
-                     is_lost: bool, hold_reason: str) -> Report:
+                     is_lost: bool, hold_reason: str, health: dict[str, object]) -> Report:
         """Say how the observations arrive."""
         values = {'samples': self.samples, 'silence s': round(silence_s, 2),
                   'streams': ', '.join(streams), 'held back': hold_reason or 'no',
-                  'instruction': session.instruction if session else ''}
+                  'instruction': shortened(session.instruction) if session else '',
+                  'refused instruction': self.refusal or 'none', **health}
         if is_lost:
             return Report(Level.ERROR, 'observations stopped', values)
         if session is None:
             return Report(Level.OK, 'no instruction', values)
         return Report(Level.WARN if hold_reason else Level.OK, hold_reason or 'receiving', values)
 
-    def inference_report(self, failure: str, is_active: bool) -> Report:
+    def add(self, stats: InferenceStats) -> None:
+        """Count a published step."""
+        self.steps += 1
+        self.limited += bool(stats.limit_reasons)
+        self.latency_ms.add(stats.latency_ms)
+        self.age_ms.add(stats.observation_age_ms)
+        self.decoder_ms.add(stats.decoder_ms)
+        self.layers.add(float(stats.executed_total))
+        if stats.executed:
+            self.skipped.add(1.0 - sum(stats.executed) / len(stats.executed))
+
+    def inference_report(self, failure: str, is_active: bool,
+                         governor: ComputeGovernor | None) -> Report:
         """Say how the policy does."""
-        values = {'steps': self.steps, 'actions sent again': self.resent,
+        rate = 0.0
+        if self._reported is not None:
+            seconds = time.monotonic() - self._reported[1]
+            rate = (self.steps - self._reported[0]) / seconds if seconds > 0 else 0.0
+        self._reported = self.steps, time.monotonic()
+        values = {'actions Hz': round(rate, 1),
+                  'clip rate': round(self.limited / self.steps, 4) if self.steps else 0.0,
+                  'memory MB': resident_memory_mb(), 'steps': self.steps,
+                  'actions sent again': self.resent,
                   'limited': self.limited, 'dropped': self.dropped,
                   'deadlines missed': self.missed, **self.latency_ms.summary('latency ms'),
+                  **self.age_ms.summary('observation age ms'),
+                  **self.skipped.summary('skip ratio'),
                   **self.decoder_ms.summary('decoder ms'), **self.layers.summary('layers')}
+        if governor is not None:
+            values.update({'skip threshold': round(governor.threshold, 3),
+                           'governed latency p95 ms': round(governor.p95_ms, 2)})
         if failure:
             return Report(Level.ERROR, failure, values)
+        if governor is not None and governor.is_over_budget:
+            return Report(Level.WARN, 'the latency budget cannot be held: skip threshold at its '
+                                      'floor', values)
         return Report(Level.OK, 'active' if is_active else 'inactive', values)
+
+
+def shortened(text: str, limit: int = 200) -> str:
+    """A sentence for a log or report; a very long one is cut and its length given."""
+    return text if len(text) <= limit else f'{text[:limit]}... ({len(text)} characters)'
+
+
+def resident_memory_mb() -> float:
+    """Memory this process occupies now, in megabytes (its peak where /proc is missing)."""
+    try:
+        pages = int(Path('/proc/self/statm').read_text(encoding='ascii').split()[1])
+        return round(pages * resource.getpagesize() / 1e6, 1)
+    except (OSError, ValueError, IndexError):
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1)
+
+
+_MAX_CHARACTERS = 1000
+
+
+def instruction_problem(text: str) -> str:
+    """Why a sentence cannot be an instruction, or ''."""
+    if not text.strip():
+        return 'the instruction is empty'
+    if len(text) > _MAX_CHARACTERS:
+        return f'the instruction has {len(text)} characters, at most {_MAX_CHARACTERS} are taken'
+    if any(unicodedata.category(c) == 'Cc' for c in text.strip()):
+        return 'the instruction has control characters'
+    return ''

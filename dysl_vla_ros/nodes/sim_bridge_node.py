@@ -20,6 +20,7 @@ from rclpy.node import Node
 from dysl_vla_ros.errors import DySLVLAError
 from dysl_vla_ros.evaluation.episode import EpisodeSpec, Subtask
 from dysl_vla_ros.nodes import messages
+from dysl_vla_ros.nodes.arm_inputs import ArmInputs
 from dysl_vla_ros.nodes.diagnostics import Diagnostics, Level, Report
 from dysl_vla_ros.nodes.episode_driver import EpisodeDriver
 from dysl_vla_ros.nodes.parameters import BridgeParameters, declare
@@ -43,9 +44,11 @@ class SimBridgeNode(Node):
         self._stop_event = stop
         self.parameters = declare(self, BridgeParameters)
         self._suite = self._load_suite()
+        client = PolicyClient(self, self.parameters.policy_action)
+        self._arm = (ArmInputs(self, self.parameters, client.notify)
+                     if self.parameters.command_interface != 'action' else None)
         self._driver = EpisodeDriver(
-            self.parameters, self._create_world,
-            PolicyClient(self, self.parameters.policy_action), WorldPublisher(self),
+            self.parameters, self._create_world, client, self._arm, WorldPublisher(self),
             self.get_logger(), self._suite, self._create_recorder(), self._on_done)
         self.create_service(ResetEpisode, '~/reset_episode', self._on_reset)
         self._diagnostics = Diagnostics(self, {'episodes': self._report})
@@ -129,7 +132,9 @@ class SimBridgeNode(Node):
             'mode': self.parameters.mode, 'steps': c.steps, 'episodes': c.episodes,
             'policy lost': c.lost, 'observations sent again': c.republished,
             'steps held': c.held, 'stale actions': c.stale, 'overruns': c.overruns,
-            'steps without statistics': c.missing_stats})
+            'steps without statistics': c.missing_stats,
+            **({'commands refused': self._arm.refused, 'steps without command': self._arm.idle}
+               if self._arm is not None else {})})
 
 
 def main(args: list[str] | None = None) -> int:

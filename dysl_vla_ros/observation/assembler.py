@@ -71,7 +71,8 @@ class ObservationAssembler:
 
     def __init__(self, streams: tuple[str, ...], max_age_ns: int, max_spread_ns: int,
                  jump_ns: int = 1_000_000_000,
-                 max_ages_ns: Mapping[str, int] | None = None) -> None:
+                 max_ages_ns: Mapping[str, int] | None = None,
+                 max_ahead_ns: int | None = None) -> None:
         """Watch ``streams``.
 
         Args:
@@ -81,6 +82,9 @@ class ObservationAssembler:
             jump_ns: A stamp this much older than the stream's newest one means that the clock
                 was set back (simulator restart, bag loop): everything stored is dropped.
             max_ages_ns: Streams with another age limit than ``max_age_ns``.
+            max_ahead_ns: A stream whose newest stamp is farther ahead of the tick is not used:
+                its clock is wrong, so its older samples look fresh and are not. None does not
+                look, as when a recording is pushed ahead of the ticks.
         """
         if not streams:
             raise ValueError('expected at least one stream')
@@ -91,6 +95,7 @@ class ObservationAssembler:
         self._max_ages_ns = {**dict.fromkeys(streams, max_age_ns), **(max_ages_ns or {})}
         self._max_spread_ns = max_spread_ns
         self._jump_ns = jump_ns
+        self._max_ahead_ns = max_ahead_ns
         self._rings: dict[str, StampRing[Any]] = {name: StampRing(jump_ns) for name in streams}
         self.counters = {name: StreamCounters() for name in streams}
 
@@ -108,6 +113,10 @@ class ObservationAssembler:
             counters.repeated += stamp_ns == newest.stamp_ns
         self._rings[stream].push(stamp_ns, value)
         return has_jumped
+
+    def newest(self, stream: str) -> Sample[Any] | None:
+        """Return the sample with the largest stamp, whenever it arrived."""
+        return self._rings[stream].latest()
 
     def clear(self) -> None:
         """Forget all samples."""
@@ -139,7 +148,9 @@ class ObservationAssembler:
         for name, ring in self._rings.items():
             sample, limit_ns = ring.at_or_before(tick_ns), self._max_ages_ns[name]
             newest = ring.latest()
-            if sample is None:
+            is_ahead = (self._max_ahead_ns is not None and newest is not None
+                        and newest.stamp_ns - tick_ns > self._max_ahead_ns)
+            if sample is None or is_ahead:
                 state = StreamState.MISSING if newest is None else StreamState.FUTURE
                 problems.append(f'{name}: {state.value}' if newest is None else
                                 f'{name}: {state.value}, stamped '

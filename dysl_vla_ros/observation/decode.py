@@ -99,7 +99,8 @@ def decode_image(height: int, width: int, encoding: str, step: int, data: Any,
         image.flags.writeable = False
         return image
     if layout.code >= 0:
-        native = np.ascontiguousarray(pixels, dtype=np.uint8 if layout.depth == 1 else np.uint16)
+        kind: Any = np.uint8 if layout.depth == 1 else np.uint16
+        native: np.ndarray[Any, Any] = np.ascontiguousarray(pixels, dtype=kind)
         return _to_8_bit(cv2.cvtColor(native, layout.code))
     return _to_8_bit(np.ascontiguousarray(pixels[:, :, list(layout.order)]))
 

@@ -44,26 +44,30 @@ def image_from_message(message: Any) -> np.ndarray:
                         message.data, bool(message.is_bigendian))
 
 
-def robot_obs_from_messages(joints: Any, pose: Any, gripper_command: float) -> np.ndarray:
+def robot_obs_from_messages(joints: Any, pose: Any, gripper_command: float,
+                            arm_joints: tuple[str, ...] = ARM_JOINTS,
+                            finger_joints: tuple[str, ...] = FINGER_JOINTS) -> np.ndarray:
     """Build CALVIN's robot_obs (15,) from joint states, tool pose and the last command.
 
     Args:
         joints: sensor_msgs/JointState with the seven arm joints (rad) and both fingers (m).
         pose: geometry_msgs/PoseStamped of the tool centre point (m, quaternion xyzw).
         gripper_command: The last gripper command, -1 or +1.
+        arm_joints: Names of the arm joints, in CALVIN's order.
+        finger_joints: Names of the fingers; their positions add up to the width.
 
     Raises:
         ContractError: If a joint is missing; names it.
     """
     positions = dict(zip(joints.name, joints.position, strict=False))
-    missing = [name for name in (*ARM_JOINTS, *FINGER_JOINTS) if name not in positions]
+    missing = [name for name in (*arm_joints, *finger_joints) if name not in positions]
     if missing:
         raise ContractError(f'joint_states lacks {missing}; got {list(joints.name)}')
     p, q = pose.pose.position, pose.pose.orientation
     return np.array([
         p.x, p.y, p.z, *euler_from_quaternion(np.array([q.x, q.y, q.z, q.w])),
-        sum(positions[name] for name in FINGER_JOINTS),
-        *(positions[name] for name in ARM_JOINTS), gripper_command])
+        sum(positions[name] for name in finger_joints),
+        *(positions[name] for name in arm_joints), gripper_command])
 
 
 def observation_from_messages(

@@ -15,12 +15,14 @@ FOREIGN = re.compile(r'/rosout|/parameter_events|/transition_event$|^/test_graph
 
 def documented(node):
     section = TEXT.split(f'## {node}')[1].split('\n## ')[0]
-    rows = re.findall(r'^\| (in|out|service|action) \| `([^`]+)` \| `([^`]+)` \|', section, re.M)
+    rows = re.findall(r'^\| (in|out|service|action) \| `([^`]+)` \| `([^`]+)` \|([^\n]*)', section,
+                      re.M)
     assert rows
 
     def absolute(name):
         return f'/{node}{name[1:]}' if name.startswith('~') else '/' + name.lstrip('/')
-    return {(kind, absolute(name), of_type) for kind, name, of_type in rows}
+    return {(kind, absolute(name), of_type): 'only ' in text or 'with either' in text
+            for kind, name, of_type, text in rows}
 
 
 def live(graph, node):
@@ -29,7 +31,7 @@ def live(graph, node):
                         ('out', graph.node.get_publisher_names_and_types_by_node(node, '/'))):
         found |= {(kind, name, types[0]) for name, types in names if not FOREIGN.search(name)}
     for name, types in graph.node.get_service_names_and_types_by_node(node, '/'):
-        if types[0].startswith('dysl_vla_ros/srv/'):
+        if types[0].startswith(('dysl_vla_ros/srv/', 'std_srvs/srv/')):
             found.add(('service', name, types[0]))
         if name.endswith('/_action/send_goal'):
             found.add(('action', name.removesuffix('/_action/send_goal'),
@@ -37,16 +39,28 @@ def live(graph, node):
     return found
 
 
-@pytest.mark.parametrize('name', ['policy_node', 'sim_bridge_node'])
-def test_the_tables_equal_the_running_node(graph, launch, name):
+@pytest.mark.parametrize(('name', 'parameters', 'more'), [
+    ('policy_node', {}, set()),
+    ('sim_bridge_node', {}, set()),
+    ('policy_node', {'outputs.twist': True, 'outputs.gripper': 'float64',
+                     'outputs.gripper_open': 1.0, 'outputs.markers': True,
+                     'safety.mode': 'unbounded', 'safety.deadman': 'bool'},
+     {'/ee_pose', '/deadman', '/policy_node/command_twist', '/policy_node/command_gripper',
+      '/policy_node/markers'}),
+    ('policy_node', {'outputs.pose': True, 'safety.mode': 'unbounded', 'safety.deadman': 'joy'},
+     {'/ee_pose', '/joy', '/policy_node/command_pose'}),
+    ('sim_bridge_node', {'command_interface': 'twist'},
+     {'/policy_node/command_twist', '/policy_node/command_gripper'}),
+    ('sim_bridge_node', {'command_interface': 'pose'},
+     {'/policy_node/command_pose', '/policy_node/command_gripper'}),
+], ids=str)
+def test_the_tables_equal_the_running_node(graph, launch, name, parameters, more):
     from rclpy.node import NodeNameNonExistentError
     said = 'active' if name == 'policy_node' else 'world ready'
-    launch(name).wait_for(said)
+    launch(name, **{k: str(v).lower() for k, v in parameters.items()}).wait_for(said)
     table = documented(name)
-    # Weights without proprioception: the fake policy needs none.
-    optional = {('in', '/joint_states', 'sensor_msgs/msg/JointState'),
-                ('in', '/ee_pose', 'geometry_msgs/msg/PoseStamped')}
-    expected = table - (optional if name == 'policy_node' else set())
+    assert more <= {row[1] for row in table}
+    expected = {row for row, is_optional in table.items() if not is_optional or row[1] in more}
 
     # Discovery has no event to wait for: look again a bounded number of times.
     for _ in range(600):

@@ -70,6 +70,16 @@ def test_a_sample_is_never_reused_without_saying_so():
     assert one_new.states == {'a': StreamState.FRESH, 'b': StreamState.HELD}
 
 
+def test_a_stream_whose_clock_is_ahead_is_not_used_although_old_samples_look_fresh():
+    both = assembler(max_ahead_ns=100 * MS)
+    for stamp in (90, 800):
+        both.push('a', stamp * MS, None)
+    both.push('b', 95 * MS, None)
+    found = both.at(100 * MS)
+    assert found.states['a'] is StreamState.FUTURE
+    assert 'a: only future data, stamped 700 ms ahead of the clock' in found.reason
+
+
 def test_late_and_repeated_samples_are_counted():
     both = assembler()
     for stamp in (30, 10, 30, 40):
