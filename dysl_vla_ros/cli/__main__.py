@@ -26,6 +26,7 @@ COMMANDS = {
     'train': 'behaviour cloning of the dense policy',
     'conformance': 'compare the simulated world with recorded vectors of CALVIN',
     'distill': 'train adapters and controllers for a dense policy',
+    'offline-eval': 'run policies over rosbag2 recordings without ROS and compare the actions',
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, text in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=text, description=text)
         if name == named:
-            modules[name] = importlib.import_module(f'dysl_vla_ros.cli.{name}')
+            modules[name] = importlib.import_module(
+                f'dysl_vla_ros.cli.{name.replace("-", "_")}')
             modules[name].add_arguments(subparser)
     args = parser.parse_args(argv)
     try:
