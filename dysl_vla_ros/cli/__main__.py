@@ -26,6 +26,8 @@ COMMANDS = {
     'train': 'behaviour cloning of the dense policy',
     'conformance': 'compare the simulated world with recorded vectors of CALVIN',
     'distill': 'train adapters and controllers for a dense policy',
+    'play': 'play a rosbag2 into a running policy node, in lockstep or in real time',
+    'bag-parity': 'compare the policy node on a played bag with the offline run, action by action',
     'offline-eval': 'run policies over rosbag2 recordings without ROS and compare the actions',
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it

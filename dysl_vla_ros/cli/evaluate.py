@@ -46,12 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              'came (over ROS only)')
     parser.add_argument('--workers', type=int, default=1, help='processes with --in-process')
     parser.add_argument('--videos', action='store_true', help='record videos')
+    parser.add_argument('--record-bag', metavar='DIR',
+                        help='record all topics into this new rosbag2 (over ROS only)')
     parser.add_argument('--save-suite', help='write the suite to this file and stop')
 
 
 def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, device: str = 'cpu',
               transport: str = 'ros', workers: int = 1, videos: bool = False,
-              mode: str = 'lockstep') -> dict[str, Any]:
+              mode: str = 'lockstep', record_bag: str | None = None) -> dict[str, Any]:
     """Run a suite into a new results folder with a progress bar.
 
     Returns:
@@ -79,6 +81,8 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
                           'delete it')
     if mode == 'live' and transport != 'ros':
         raise ConfigError('--mode live runs over ROS; leave out --in-process')
+    if record_bag and transport != 'ros':
+        raise ConfigError('--record-bag records what goes over ROS; leave out --in-process')
     weights = resolve(checkpoint)
     config = {'suite': suite.name, **suite.metadata, 'episodes': len(suite),
               'strategy': strategy, 'device': device, 'transport': transport, 'mode': mode,
@@ -99,7 +103,8 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
                 {'checkpoint': str(weights.resolve()), 'strategy': strategy, 'device': device,
                  'trigger': 'timer' if mode == 'live' else 'observation',
                  'use_sim_time': mode == 'live'},
-                {'scene': suite.metadata.get('scene', 'calvin_scene_D'), 'mode': mode})
+                {'scene': suite.metadata.get('scene', 'calvin_scene_D'), 'mode': mode},
+                Path(record_bag) if record_bag else None)
             loop.run(lambda done, line: bar.update(task, completed=len(done), info=_short(line)))
         else:
             factory = CheckpointFactory(str(weights), strategy,
@@ -122,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     out = args.out or f'runs/{suite.name}-{args.strategy}-{time.strftime("%Y%m%d-%H%M%S")}'
     results = run_suite(suite, Path(out), args.strategy, args.checkpoint, args.device,
-                        args.transport, args.workers, args.videos, args.mode)
+                        args.transport, args.workers, args.videos, args.mode, args.record_bag)
     from dysl_vla_ros.cli import tables
     tables.show_scores([results])
     tables.show_costs([results])

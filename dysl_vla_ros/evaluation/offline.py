@@ -44,7 +44,7 @@ CSV_COLUMNS = ('bag', 'policy', 'time_s', 'stamp_ns', 'instruction', 'step',
                *(f'predicted_{axis}' for axis in (*AXES, 'gripper')),
                *(f'recorded_{axis}' for axis in (*AXES, 'gripper')),
                'error', 'drift_mm', 'layers', 'is_verified', 'decoder_ms', 'total_ms')
-# A command belongs to the observation with its stamp, else to the newest one at most this old.
+# A command belongs to the observation with its stamp, else to an earlier one, at most this much.
 _PAIRING_NS = NS_PER_S // 10
 _WAITING = 32
 _REPORTED_FAILURES = 3
@@ -146,7 +146,7 @@ class BagResult:
         policies: By name.
         wall_s: Time it took, all policies together.
         unpaired: Recorded commands without a prediction.
-        paired_by_age: Pairs found by the newest earlier stamp instead of an equal one.
+        paired_by_age: Pairs without an equal stamp: the next command within 0.1 s.
     """
 
     name: str
@@ -269,6 +269,7 @@ class _Run:
         self._owner, self._result, self._replay = owner, result, replay
         self._policies, self._settings = owner._policies, owner._settings
         self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
+        self._commands: OrderedDict[int, Command] = OrderedDict()
         self._gripper = dict.fromkeys(self._policies, 1.0)
         self._first_ns: int | None = None
         self._instruction = ''
@@ -299,6 +300,7 @@ class _Run:
                 writer.close()
         while self._waiting:
             self._give_up(self._waiting.popitem(last=False)[1])
+        self._result.unpaired += len(self._commands)
         for on_bag in self._result.policies.values():
             on_bag.drift.restart()
         if self._failed > _REPORTED_FAILURES:
@@ -354,9 +356,7 @@ class _Run:
             self._result.policies[name].add_step(step, bool(limited.reasons))
             self._write(name, step, limited, event)
         self._steps += 1
-        self._waiting[assembly.stamp_ns] = waiting
-        while len(self._waiting) > _WAITING:
-            self._give_up(self._waiting.popitem(last=False)[1])
+        self._wait(waiting)
 
     def _write(self, name: str, step: Step, limited: Any, event: Act) -> None:
         writer = self._writers.get(name)
@@ -369,15 +369,38 @@ class _Run:
                      stamp_ns, event.time_ns)
         writer.action(limited.action, stamp_ns, step.index, event.time_ns)
 
+    # A command is written after the observation that caused it, but a tick (trigger timer) may act
+    # on that observation later still: both wait for each other.
     def _compare(self, command: Command) -> None:
         waiting = self._waiting.pop(command.stamp_ns, None)
-        if waiting is None:
-            near = [ns for ns in self._waiting if 0 <= command.stamp_ns - ns <= _PAIRING_NS]
-            if not near:
-                self._result.unpaired += 1
-                return
+        if waiting is not None:
+            self._pair(waiting, command)
+            return
+        self._commands[command.stamp_ns] = command
+        while len(self._commands) > 2 * _WAITING:
+            self._commands.popitem(last=False)
+            self._result.unpaired += 1
+
+    def _wait(self, waiting: _Waiting) -> None:
+        command = self._commands.pop(waiting.stamp_ns, None)
+        if command is not None:
+            self._pair(waiting, command)
+            return
+        self._waiting[waiting.stamp_ns] = waiting
+        while len(self._waiting) > _WAITING:
+            self._give_up(self._waiting.popitem(last=False)[1])
+
+    def _give_up(self, waiting: _Waiting) -> None:
+        """No command has this stamp: take the next one, if it is near, else none."""
+        near = [ns for ns in self._commands if 0 <= ns - waiting.stamp_ns <= _PAIRING_NS]
+        if near:
             self._result.paired_by_age += 1
-            waiting = self._waiting.pop(max(near))
+            self._pair(waiting, self._commands.pop(min(near)))
+            return
+        for name in self._policies:
+            self._row(name, waiting, None, None, None)
+
+    def _pair(self, waiting: _Waiting, command: Command) -> None:
         recorded = np.asarray(command.action, dtype=np.float64)
         for name, on_bag in self._result.policies.items():
             predicted = np.asarray(waiting.actions[name], dtype=np.float64)
@@ -395,11 +418,6 @@ class _Run:
                 worst.offer(Moment(error, self._result.name, waiting.time_s, self._instruction,
                                    waiting.step, predicted, recorded,
                                    _pictures(waiting.samples)))
-
-    def _give_up(self, waiting: _Waiting) -> None:
-        """No command was recorded for this step."""
-        for name in self._policies:
-            self._row(name, waiting, None, None, None)
 
     def _row(self, name: str, waiting: _Waiting, recorded: np.ndarray | None,
              error: float | None, drift_mm: float | None) -> None:

@@ -210,7 +210,7 @@ def _worst(evaluation: OfflineEvaluation, assets: Path) -> str:
     parts = []
     for p, (name, worst) in enumerate(evaluation.worst.items()):
         shown = []
-        for m, moment in enumerate(worst.moments):
+        for m, moment in enumerate(m for m in worst.moments if m.score > 0):
             file = f'worst_{p}_{m}.png'
             offline_plots.draw_moment(moment, name, assets / file)
             text = escape(f'{moment.bag}, second {moment.time_s:.2f}, step {moment.step}: error '

@@ -34,7 +34,7 @@ def pixels(step, size):
 
 def action(step):
     """(7,) recorded command of a step."""
-    return np.array([step / 255, 1e-3 * step, 0.16, 0, 0, 0, 1.0 if step % 7 else -1.0])
+    return np.array([step / 255, 1e-3 * step, 0.15, 0, 0, 0, 1.0 if step % 7 else -1.0])
 
 
 def write_steps(bag, count, first=0, size=16, offset_ns=0):
