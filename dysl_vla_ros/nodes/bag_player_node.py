@@ -17,6 +17,7 @@ import time
 from typing import Any
 
 from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from rosgraph_msgs.msg import Clock
 
@@ -26,6 +27,7 @@ from dysl_vla_ros.bags.typestore import typestore
 from dysl_vla_ros.bags.writer import BagWriter
 from dysl_vla_ros.errors import ConfigError, DySLVLAError
 from dysl_vla_ros.evaluation.offline_replay import Act, BagReplay, ReplaySettings, Reset
+from dysl_vla_ros.msg import EndEffectorAction, InferenceStats
 from dysl_vla_ros.nodes import messages, qos
 from dysl_vla_ros.nodes.bag_recorder_node import message_class
 from dysl_vla_ros.nodes.parameters import declare, field
@@ -36,6 +38,7 @@ from dysl_vla_ros.observation.messages import IMAGES, PROPRIOCEPTION
 _SHOWN = (*PROPRIOCEPTION, *IMAGES)  # images last: they complete a set
 _PIECE_S = 0.05
 _LAST_ANSWER_S = 2.0
+_DEPTH = 200
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,42 @@ class BagPlayerParameters:
                                0.01, 60.0)
     timeout_s: float = field(20.0, 'Wall time without an answer after which playing ends.',
                              0.1, 3600.0)
+
+
+class Answers:
+    """Actions and statistics by stamp, until they are taken.
+
+    A queue deeper than the node's own subscribers have: a controller wants the newest action, a
+    record wants all of them.
+    """
+
+    def __init__(self, node: Node, base: str) -> None:
+        """Subscribe to the policy node called ``base``."""
+        self._condition = threading.Condition()
+        self._found: dict[str, dict[int, Any]] = {'action': {}, 'inference_stats': {}}  # guarded
+        profile = QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
+        for name, kind in (('action', EndEffectorAction), ('inference_stats', InferenceStats)):
+            node.create_subscription(
+                kind, f'{base}/{name}', lambda message, name=name: self._store(name, message),
+                profile)
+
+    def _store(self, name: str, message: Any) -> None:
+        with self._condition:
+            self._found[name][messages.ns_from_time(message.header.stamp)] = message
+            self._condition.notify_all()
+
+    def wait(self, stamp_ns: int, timeout_s: float) -> bool:
+        """Wait until both are there."""
+        with self._condition:
+            return self._condition.wait_for(
+                lambda: all(stamp_ns in found for found in self._found.values()), timeout_s)
+
+    def take(self) -> list[tuple[int, Any, Any]]:
+        """Remove and return (stamp, action, statistics) of those that are complete, in order."""
+        with self._condition:
+            actions, stats = self._found.values()
+            return [(stamp, actions.pop(stamp), stats.pop(stamp))
+                    for stamp in sorted(actions.keys() & stats.keys())]
 
 
 class Stopped(Exception):
@@ -82,7 +121,8 @@ class BagPlayerNode(Node):
                                        TOPICS[key].name[1:], qos.SENSOR)
             for key in self._streams}
         self._clock_publisher = self.create_publisher(Clock, '/clock', qos.CLOCK)
-        self._answered: set[int] = set()
+        self._answers = Answers(self, self._p.policy_action.rsplit('/', 1)[0])
+        self._count = 0
         self._announced: set[str] = set()
         self._thread = threading.Thread(target=self._run, name='player', daemon=True)
 
@@ -105,7 +145,7 @@ class BagPlayerNode(Node):
             self._writer.close()
         for problem in self._bag.problems:
             self.get_logger().warning(problem)
-        self.get_logger().info(f'{len(self._answered)} actions received')
+        self.get_logger().info(f'{self._count} actions received')
 
     # ------------------------------------------------------------------ the thread
     def _run(self) -> None:
@@ -128,7 +168,7 @@ class BagPlayerNode(Node):
 
     def _begin(self, instruction: str, time_ns: int) -> None:
         """Give the instruction as a goal; returns when the policy has taken it."""
-        self._collect(time_ns)  # a new goal makes the client forget the answers to the old one
+        self._collect(time_ns)
         deadline_s = time.monotonic() + self._p.timeout_s
 
         def report(reason: str) -> None:
@@ -150,13 +190,8 @@ class BagPlayerNode(Node):
 
     def _collect(self, time_ns: int) -> None:
         """Write the answers that have come since the last time."""
-        for stamp_ns in self._client.answered():
-            if stamp_ns in self._answered:
-                continue
-            action, stats = self._client.action(stamp_ns), self._client.stats(stamp_ns)
-            if action is None or stats is None:
-                continue
-            self._answered.add(stamp_ns)
+        for _, action, stats in self._answers.take():
+            self._count += 1
             self._record('inference_stats', serialize_message(stats), time_ns)
             self._record('action', serialize_message(action), time_ns)
 
@@ -184,19 +219,18 @@ class BagPlayerNode(Node):
                 serialised[key] = raw
                 self._record(key, raw, event.time_ns, message.__msgtype__)
         deadline_s = time.monotonic() + self._p.timeout_s
-
-        def is_done() -> bool:
-            return self._stop_event.is_set() or stamp_ns in self._client.answered()
-
-        while not is_done():
-            if time.monotonic() > deadline_s:
+        send_s = 0.0
+        while not self._answers.wait(stamp_ns, _PIECE_S if send_s else 0.0):
+            self._idle(0.0)
+            now_s = time.monotonic()
+            if now_s > deadline_s:
                 raise ConfigError(f'no action for the observation of {stamp_ns} ns within '
                                   f'{self._p.timeout_s} s')
-            self._clock_publisher.publish(Clock(clock=messages.time_from_ns(stamp_ns)))
-            for key, raw in serialised.items():
-                self._raw_publishers[key].publish(raw)
-            self._client.sleep(is_done, self._p.republish_s)
-        self._idle(0.0)
+            if now_s >= send_s:
+                self._clock_publisher.publish(Clock(clock=messages.time_from_ns(stamp_ns)))
+                for key, raw in serialised.items():
+                    self._raw_publishers[key].publish(raw)
+                send_s = now_s + self._p.republish_s
         self._collect(event.time_ns)
 
     # ------------------------------------------------------------------ realtime

@@ -31,7 +31,7 @@ class PolicyClient:
         """Create the entities; ``action_name`` is ``<node>/execute_instruction``."""
         base = action_name.rsplit('/', 1)[0]
         self._node = node
-        self._condition = threading.Condition()  # reentrant, so predicates may ask
+        self._condition = threading.Condition()
         self._actions: dict[int, EndEffectorAction] = {}  # by stamp, newest last; guarded
         self._stats: dict[int, InferenceStats] = {}       # by stamp, newest last; guarded
         self._client = ActionClient(node, ExecuteInstruction, action_name)
@@ -115,11 +115,6 @@ class PolicyClient:
         """Return the statistics for this observation if they have arrived."""
         with self._condition:
             return self._stats.get(stamp_ns)
-
-    def answered(self) -> list[int]:
-        """Stamps of the observations whose action and statistics are both there, oldest first."""
-        with self._condition:
-            return sorted(self._actions.keys() & self._stats.keys())
 
     def sleep(self, predicate: Callable[[], bool], timeout_s: float) -> bool:
         """Wait until something arrives and ``predicate`` holds, at most ``timeout_s``."""
