@@ -7,7 +7,7 @@ grow with the length of a bag beyond some 60 bytes per step for the curves of th
 """
 
 from array import array
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 import csv
 from dataclasses import dataclass, field
@@ -270,6 +270,7 @@ class _Run:
         self._policies, self._settings = owner._policies, owner._settings
         self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
         self._commands: OrderedDict[int, Command] = OrderedDict()
+        self._paired: deque[int] = deque(maxlen=2 * _WAITING)
         self._gripper = dict.fromkeys(self._policies, 1.0)
         self._first_ns: int | None = None
         self._instruction = ''
@@ -372,6 +373,8 @@ class _Run:
     # A command is written after the observation that caused it, but a tick (trigger timer) may act
     # on that observation later still: both wait for each other.
     def _compare(self, command: Command) -> None:
+        if command.stamp_ns in self._paired:
+            return  # the node gave the same answer again
         waiting = self._waiting.pop(command.stamp_ns, None)
         if waiting is not None:
             self._pair(waiting, command)
@@ -401,6 +404,7 @@ class _Run:
             self._row(name, waiting, None, None, None)
 
     def _pair(self, waiting: _Waiting, command: Command) -> None:
+        self._paired.append(command.stamp_ns)
         recorded = np.asarray(command.action, dtype=np.float64)
         for name, on_bag in self._result.policies.items():
             predicted = np.asarray(waiting.actions[name], dtype=np.float64)

@@ -71,6 +71,7 @@ class Answers:
         """Subscribe to the policy node called ``base``."""
         self._condition = threading.Condition()
         self._found: dict[str, dict[int, Any]] = {'action': {}, 'inference_stats': {}}  # guarded
+        self._taken_ns = -1
         profile = QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
         for name, kind in (('action', EndEffectorAction), ('inference_stats', InferenceStats)):
             node.create_subscription(
@@ -78,9 +79,11 @@ class Answers:
                 profile)
 
     def _store(self, name: str, message: Any) -> None:
+        stamp_ns = messages.ns_from_time(message.header.stamp)
         with self._condition:
-            self._found[name][messages.ns_from_time(message.header.stamp)] = message
-            self._condition.notify_all()
+            if stamp_ns != self._taken_ns:  # else the node repeated its last answer
+                self._found[name][stamp_ns] = message
+                self._condition.notify_all()
 
     def wait(self, stamp_ns: int, timeout_s: float) -> bool:
         """Wait until both are there."""
@@ -92,8 +95,9 @@ class Answers:
         """Remove and return (stamp, action, statistics) of those that are complete, in order."""
         with self._condition:
             actions, stats = self._found.values()
-            return [(stamp, actions.pop(stamp), stats.pop(stamp))
-                    for stamp in sorted(actions.keys() & stats.keys())]
+            complete = sorted(actions.keys() & stats.keys())
+            self._taken_ns = complete[-1] if complete else self._taken_ns
+            return [(stamp, actions.pop(stamp), stats.pop(stamp)) for stamp in complete]
 
 
 class Stopped(Exception):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 import sys
 import threading
+import time
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -45,7 +46,7 @@ class BagRecorderNode(Node):
         p = declare(self, BagRecorderParameters)
         if not p.bag:
             raise ConfigError('bag_recorder_node: parameter bag is empty; expected a new folder')
-        self._count = 0
+        self._count, self._start_ns = 0, time.time_ns()
         # Remappings and the namespace decide under which name a topic is recorded.
         names = {key: self.resolve_topic_name(_relative(topic)) for key, topic in TOPICS.items()}
         self._writer = BagWriter(p.bag, p.storage, p.compressed, names)
@@ -61,8 +62,9 @@ class BagRecorderNode(Node):
 
     def _callback(self, name: str, topic: Topic):
         def write(raw: bytes, info: dict) -> None:
-            # The time of arrival, not of this callback: topics keep their order under load.
-            time_ns = info['received_timestamp'] or self.get_clock().now().nanoseconds
+            # The time of sending: a latched instruction may arrive after the first observation
+            # made for it. Not before the recording, or an old latched message would stretch it.
+            time_ns = max(info['source_timestamp'], self._start_ns)
             self._writer.write_raw(name, topic.type, raw, time_ns)
             self._count += 1
         return write

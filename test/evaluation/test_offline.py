@@ -100,7 +100,7 @@ def test_a_repeated_observation_is_no_step(tmp_path, evaluate):
             write_steps(bag, 1, step)
     result = evaluate(tmp_path / 'bag')
     assert result.policies['fake'].steps == 3
-    assert result.unpaired == 1
+    assert result.unpaired == 0
 
 
 def test_recorded_inputs_are_used_again(tmp_path, evaluate):
