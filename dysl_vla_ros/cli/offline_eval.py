@@ -81,6 +81,8 @@ def unique_names(paths: list[Path]) -> list[str]:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print, write; 1 if no bag could be evaluated."""
+    import resource
+
     import torch
 
     from dysl_vla_ros.bags.topics import remapped
@@ -108,8 +110,11 @@ def run(args: argparse.Namespace) -> int:
     with OfflineEvaluation(policies, out, settings, names, storage) as evaluation:
         for path, name in zip(paths, unique_names(paths), strict=True):
             results.append(_with_progress(evaluation, path, name))
+        # Kilobytes on Linux.
+        manifest['peak_memory_mb'] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         index = write_offline_report(out, evaluation, results, manifest)
     _show(results, list(policies))
+    print(f'peak memory {manifest["peak_memory_mb"]:.0f} MB')
     print(f'report: {index}; numbers: {out}/offline.json; every step: {out}/steps.csv')
     return 0 if any(not result.failure for result in results) else 1
 
