@@ -5,6 +5,8 @@
 Every message says what was found, what was expected and what to do about it.
 """
 
+from pathlib import Path
+
 
 class DySLVLAError(Exception):
     """Base class of every error raised on purpose by this package."""
@@ -28,3 +30,12 @@ class SimulationError(DySLVLAError):
 
 class DatasetError(DySLVLAError):
     """A dataset folder or one of its files is missing, truncated or inconsistent."""
+
+
+class FrameError(DatasetError):
+    """One frame file of a dataset is missing, truncated or malformed; ``path`` names it."""
+
+    def __init__(self, path: str | Path, problem: str) -> None:
+        """Describe the problem with the file at ``path``."""
+        super().__init__(f'{path}: {problem}')
+        self.path = Path(path)

@@ -30,7 +30,7 @@ ARGUMENTS = (
     ('results_dir', '', 'Folder for recordings; empty records nothing'),
     ('exit_when_done', 'false', 'Shut everything down after the suite'),
     ('checkpoint', 'package://dysl_vla_ros/weights/dysl-mini', 'Weights folder'),
-    ('strategy', 'dysl', 'dysl skips layers, dense runs all of them'),
+    ('strategy', 'dysl', 'dysl, dense or a rival (docs/reference/strategies.md)'),
     ('device', 'cpu', 'Torch device, for example cpu or cuda:0'),
     ('policy_factory', '', 'module:function of a scripted policy; empty loads the checkpoint'),
     ('env_factory', '', 'module:function of another world; empty uses the play table'),

@@ -23,7 +23,7 @@ ARGUMENTS = (
     ('namespace', '', 'Namespace of the node and its topics'),
     ('use_sim_time', 'false', 'Take the time from /clock'),
     ('checkpoint', 'package://dysl_vla_ros/weights/dysl-mini', 'Weights folder'),
-    ('strategy', 'dysl', 'dysl skips layers, dense runs all of them'),
+    ('strategy', 'dysl', 'dysl, dense or a rival (docs/reference/strategies.md)'),
     ('device', 'cpu', 'Torch device, for example cpu or cuda:0'),
     ('trigger', 'timer', 'timer: fixed rate; observation: once per set of equal stamps'),
     ('policy_factory', '', 'module:function of a scripted policy; empty loads the checkpoint'),

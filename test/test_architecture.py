@@ -19,12 +19,13 @@ MAY_IMPORT = {
     'model': {'observation'},
     'skipping': {'model', 'observation'},
     'sim': {'control', 'observation'},
-    'training': {'skipping', 'model', 'observation', 'control', 'sim', 'bags'},
+    'datasets': {'control', 'observation', 'bags'},
+    'training': {'datasets', 'skipping', 'model', 'observation', 'control', 'sim', 'bags'},
     'evaluation': {'skipping', 'model', 'observation', 'control', 'sim', 'bags'},
     'nodes': {'evaluation', 'bags', 'skipping', 'model', 'observation', 'control', 'sim',
               'msg', 'srv', 'action'},
-    'cli': {'nodes', 'training', 'evaluation', 'bags', 'skipping', 'model', 'observation',
-            'control', 'sim', 'msg', 'srv', 'action'},
+    'cli': {'nodes', 'training', 'evaluation', 'datasets', 'bags', 'skipping', 'model',
+            'observation', 'control', 'sim', 'msg', 'srv', 'action'},
 }
 ROS = {'rclpy', 'launch', 'launch_ros', 'builtin_interfaces', 'std_msgs', 'sensor_msgs',
        'geometry_msgs', 'diagnostic_msgs', 'lifecycle_msgs', 'rosgraph_msgs', 'rcl_interfaces',
@@ -76,7 +77,7 @@ def test_imports_keep_to_the_rooms(path):
             assert here == 'sim', f'{here} may not import pybullet'
         elif top == 'rosbags':
             assert here == 'bags', f'{here} may not import rosbags'
-        elif top == 'torch' and here in {'observation', 'control', 'sim', 'bags'}:
+        elif top == 'torch' and here in {'observation', 'control', 'sim', 'bags', 'datasets'}:
             pytest.fail(f'{here} may not import torch')
 
 
@@ -87,6 +88,8 @@ def test_imports_keep_to_the_rooms(path):
     ('dysl_vla_ros.model', ['pybullet', 'rclpy']),
     ('dysl_vla_ros.skipping', ['pybullet', 'rclpy']),
     ('dysl_vla_ros.sim', ['rclpy', 'torch']),
+    ('dysl_vla_ros.datasets.calvin', ['torch', 'pybullet', 'rclpy', 'pyarrow', 'rosbags']),
+    ('dysl_vla_ros.training.collect', ['torch', 'rclpy']),
     ('dysl_vla_ros.bags.reader', ['torch', 'pybullet', 'rclpy']),
     ('dysl_vla_ros.evaluation', ['rclpy']),
 ])

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     weights = resolve(args.checkpoint)
     manifest = build_manifest(vars(args), weights)
     policies = {s: DySLPolicy.from_pretrained(weights, s, args.device) for s in args.strategies}
-    env = PlayTableEnv()
+    env = PlayTableEnv(renderer=manifest['renderer'])
     expert = ScriptedExpert(env)
     rng = np.random.default_rng(args.seed)
     stages = ('preprocess_ms', 'vision_ms', 'decoder_ms', 'head_ms', 'total_ms')

@@ -1,6 +1,13 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""``dysl-vla distill``: adapters, controllers and thresholds for a trained dense policy."""
+"""``dysl-vla distill``: adapters, controllers and thresholds for a trained dense policy.
+
+    dysl-vla distill --weights runs/mini/weights
+    dysl-vla distill --weights runs/mini/weights --strategy dysl_joint deer --budgets 0.3 0.5
+
+Without ``--strategy`` it distils DySL itself. With it, it trains and calibrates rivals on the same
+frozen network and writes ``<weights>/strategies/NAME.json``; ``all`` stands for every one.
+"""
 
 import argparse
 import dataclasses
@@ -8,6 +15,7 @@ import time
 
 from dysl_vla_ros.configuration import load_yaml
 from dysl_vla_ros.resources import resolve, share_directory
+from dysl_vla_ros.skipping.names import STRATEGIES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,11 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', default='runs/distill', help='run folder; resumed if it exists')
     parser.add_argument('--budget', type=float,
                         help='override the mean share of decoder layers per step, 0..1')
+    parser.add_argument('--strategy', nargs='+', metavar='NAME',
+                        help='train these rivals instead: all, or any of '
+                             + ', '.join(n for n in STRATEGIES if n != 'dense'))
+    parser.add_argument('--budgets', nargs='+', type=float,
+                        help='with --strategy: shares of decoder layers to calibrate for')
+    parser.add_argument('--seed', type=int, help='override the seed')
     parser.add_argument('--threads', type=int, help='override the number of CPU threads')
 
 
 def run(args: argparse.Namespace) -> int:
     """Distil with a progress bar; a log line every 10 s goes to <out>/distill.log."""
+    if args.strategy:
+        from dysl_vla_ros.cli.distill_strategies import distill_strategies
+        return distill_strategies(args)
     from pathlib import Path
 
     from rich import progress
@@ -35,8 +52,9 @@ def run(args: argparse.Namespace) -> int:
 
     path = args.config or share_directory() / 'config/distill_mini.yaml'
     config = load_yaml(DistillConfig, path)
-    changes = {name: value for name, value in (('budget', args.budget), ('threads', args.threads))
-               if value is not None}
+    changes = {name: value for name, value in (
+        ('budget', args.budget), ('threads', args.threads), ('seed', args.seed))
+        if value is not None}
     if args.data:
         changes['data'] = tuple(args.data)
     config = dataclasses.replace(config, **changes)

@@ -14,6 +14,9 @@ from pathlib import Path
 import time
 from typing import TYPE_CHECKING, Any
 
+from dysl_vla_ros.evaluation.manifest import RENDERER
+from dysl_vla_ros.skipping.names import STRATEGIES
+
 if TYPE_CHECKING:
     from dysl_vla_ros.evaluation.suites import Suite
 
@@ -30,7 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seed', type=int, default=0, help='seed of the suite')
     parser.add_argument('--max-steps', type=int, default=360,
                         help='control steps per subtask, for built suites (CALVIN: 360)')
-    parser.add_argument('--strategy', choices=('dense', 'dysl'), default='dysl')
+    parser.add_argument('--strategy', choices=tuple(STRATEGIES), default='dysl', metavar='NAME',
+                        help=', '.join(STRATEGIES))
+    parser.add_argument('--budget', type=float,
+                        help='mean share of decoder layers, one that the strategy was calibrated '
+                             'for (default: that of its files)')
     parser.add_argument('--checkpoint', default=DEFAULT_CHECKPOINT,
                         help='weights folder (default: %(default)s)')
     parser.add_argument('--device', default='cpu', help='torch device')
@@ -44,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--mode', choices=('lockstep', 'live'), default='lockstep',
                         help='lockstep: one step per action; live: 30 Hz whether or not an action '
                              'came (over ROS only)')
+    parser.add_argument('--renderer', choices=('tiny', 'tiny_layered', 'egl'),
+                        help="the play table's (default: %(default)s)", default=RENDERER)
     parser.add_argument('--workers', type=int, default=1, help='processes with --in-process')
     parser.add_argument('--videos', action='store_true', help='record videos')
     parser.add_argument('--record-bag', metavar='DIR',
@@ -53,7 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, device: str = 'cpu',
               transport: str = 'ros', workers: int = 1, videos: bool = False,
-              mode: str = 'lockstep', record_bag: str | None = None) -> dict[str, Any]:
+              mode: str = 'lockstep', budget: float | None = None,
+              renderer: str = RENDERER, record_bag: str | None = None) -> dict[str, Any]:
     """Run a suite into a new results folder with a progress bar.
 
     Returns:
@@ -85,9 +95,11 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
         raise ConfigError('--record-bag records what goes over ROS; leave out --in-process')
     weights = resolve(checkpoint)
     config = {'suite': suite.name, **suite.metadata, 'episodes': len(suite),
-              'strategy': strategy, 'device': device, 'transport': transport, 'mode': mode,
+              'strategy': strategy, 'budget': budget, 'device': device,
+              'transport': transport, 'mode': mode,
               'workers': workers, 'torch_threads': 1, 'videos': videos}
-    manifest = build_manifest(config, weights)  # also checks the weights, before anything starts
+    # Also checks the weights, before anything starts.
+    manifest = build_manifest(config, weights, renderer)
     folder.mkdir(parents=True, exist_ok=True)
     suite_file = save_suite(suite, folder / 'suite.json')
     (folder / recording.OPTIONS_FILE).write_text(json.dumps({'videos': videos}))
@@ -101,14 +113,17 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
             loop = ClosedLoop(
                 folder, suite_file,
                 {'checkpoint': str(weights.resolve()), 'strategy': strategy, 'device': device,
+                 'budget': budget or 0.0,
                  'trigger': 'timer' if mode == 'live' else 'observation',
                  'use_sim_time': mode == 'live'},
-                {'scene': suite.metadata.get('scene', 'calvin_scene_D'), 'mode': mode},
+                {'scene': suite.metadata.get('scene', 'calvin_scene_D'), 'mode': mode,
+                 'renderer': renderer},
                 Path(record_bag) if record_bag else None)
             loop.run(lambda done, line: bar.update(task, completed=len(done), info=_short(line)))
         else:
             factory = CheckpointFactory(str(weights), strategy,
-                                        suite.metadata.get('scene', 'calvin_scene_D'), device)
+                                        suite.metadata.get('scene', 'calvin_scene_D'), device,
+                                        budget=budget, renderer=renderer)
             evaluate_parallel(factory, suite, folder, videos, workers, lambda result: bar.update(
                 task, advance=1, info=f'{result["succeeded"]}/{len(result["subtasks"])}'))
     manifest['wall_s'] = time.perf_counter() - begin
@@ -127,7 +142,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     out = args.out or f'runs/{suite.name}-{args.strategy}-{time.strftime("%Y%m%d-%H%M%S")}'
     results = run_suite(suite, Path(out), args.strategy, args.checkpoint, args.device,
-                        args.transport, args.workers, args.videos, args.mode, args.record_bag)
+                        args.transport, args.workers, args.videos, args.mode, args.budget,
+                        args.renderer, args.record_bag)
     from dysl_vla_ros.cli import tables
     tables.show_scores([results])
     tables.show_costs([results])

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from dysl_vla_ros.control.limits import limit_action
 from dysl_vla_ros.evaluation.episode import EpisodeRunner, EpisodeSpec, StepOutcome
+from dysl_vla_ros.evaluation.manifest import RENDERER
 from dysl_vla_ros.evaluation.recording import RolloutRecorder, step_stats
 from dysl_vla_ros.observation.observation import Observation
 from dysl_vla_ros.skipping.step import Step
@@ -49,10 +50,12 @@ class CheckpointFactory:
 
     Attributes:
         checkpoint: Weights folder.
-        strategy: dysl or dense.
+        strategy: One of ``skipping.names.STRATEGIES``.
         scene: CALVIN scene.
         device: Torch device.
         threads: CPU threads of one inference.
+        budget: Calibrated share of decoder layers; None: the default of the strategy's files.
+        renderer: The play table's.
     """
 
     checkpoint: str
@@ -60,6 +63,8 @@ class CheckpointFactory:
     scene: str = 'calvin_scene_D'
     device: str = 'cpu'
     threads: int = 1
+    budget: float | None = None
+    renderer: str = RENDERER
 
     def policy(self) -> Policy:
         """Load the weights."""
@@ -67,13 +72,13 @@ class CheckpointFactory:
 
         from dysl_vla_ros.skipping.policy import DySLPolicy
         torch.set_num_threads(self.threads)
-        strategy: Any = self.strategy  # checked by the constructor
-        return DySLPolicy.from_pretrained(self.checkpoint, strategy, self.device)
+        return DySLPolicy.from_pretrained(self.checkpoint, self.strategy, self.device,
+                                          self.budget)
 
     def world(self) -> tuple[Any, Any]:
         """Build a play table."""
         from dysl_vla_ros.sim import PlayTableEnv, TaskOracle
-        return PlayTableEnv(self.scene), TaskOracle()
+        return PlayTableEnv(self.scene, renderer=self.renderer), TaskOracle()
 
 
 def run_episode(policy: Policy, env: Any, oracle: Any, spec: EpisodeSpec,

@@ -17,10 +17,11 @@ from dysl_vla_ros.errors import CheckpointError
 
 PACKAGES = ('torch', 'numpy', 'pybullet', 'transformers', 'opencv-python-headless',
             'imageio-ffmpeg')
+RENDERER = 'tiny_layered'  # of evaluations and of the bridge; see sim/layered_renderer.py
 
 
 def build_manifest(config: dict[str, Any], checkpoint: Path | None = None,
-                   renderer: str = 'tiny (PyBullet software)') -> dict[str, Any]:
+                   renderer: str = RENDERER) -> dict[str, Any]:
     """Collect everything needed to repeat a run.
 
     Args:

@@ -27,6 +27,7 @@ Trigger = Literal['auto', 'observation', 'timer', 'recorded']
 TRIGGERS = ('auto', 'observation', 'timer', 'recorded')
 _GAP_NS = NS_PER_S
 _LOOK_AHEAD = 200
+_HOLD_NS = NS_PER_S  # how much later than its goal's first step an instruction may be shown
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ class BagReplay:
         self._used: dict[str, int] = {}
         self._next_tick_ns: int | None = None
         self._last_stamp_ns: int | None = None
-        self._instruction = ''
+        self._instruction, self._is_new = '', False
+        self._held: list[tuple[int, Act]] = []  # recorded steps that wait for their instruction
         self._jumps = self._gaps = self._lost_inputs = self._invalid = self._lost_steps = 0
         self._expected_step = 0
 
@@ -206,6 +208,7 @@ class BagReplay:
                     self.problems.append(str(error))
                 continue
             yield from self._on_message(key, message, content)
+        yield from self._release()
         self._summarise()
 
     def _on_message(self, key: str, message: BagMessage,
@@ -229,9 +232,13 @@ class BagReplay:
         else:
             yield from self._on_sample(key, message, content)
 
-    def _begin(self, time_ns: int, instruction: str) -> Iterator[Reset]:
+    def _begin(self, time_ns: int, instruction: str) -> Iterator[Reset | Act]:
         if self.trigger == 'recorded':
-            self._instruction = instruction  # the reset comes with the recorded step 0
+            # The reset comes with the recorded step 0: before or after this message, because a
+            # goal carries the instruction to the policy and the topic only shows it.
+            self._instruction, self._is_new = instruction, True
+            if self._held:
+                yield from self._release()
             return
         self._has_session = bool(instruction.strip())
         if self._has_session:
@@ -301,27 +308,39 @@ class BagReplay:
         found: dict[str, Sample[Any] | None] = {
             name: self._rings[name].exactly(inputs[name]) if name in inputs else None
             for name in self._settings.streams}
+        samples = {name: sample for name, sample in found.items() if sample is not None}
+        stamps = [sample.stamp_ns for sample in samples.values()]
+        act = Act(message.time_ns, Assembly(
+            samples, dict.fromkeys(samples, StreamState.FRESH),
+            max(stamps, default=0) - min(stamps, default=0), len(samples) == len(found),
+            ns_from_time(stats.header.stamp), ''))
         step = int(stats.step)
+        if self._held and (step == 0 or message.time_ns - self._held[0][1].time_ns > _HOLD_NS):
+            yield from self._release()  # no new sentence came: the goal repeats the last one
+        if self._held or (step == 0 and not self._is_new and not self._settings.instruction):
+            self._held.append((step, act))
+        else:
+            yield from self._step_as_recorded(step, act)
+
+    def _release(self) -> Iterator[Reset | Act]:
+        """Do the steps that waited for their instruction."""
+        held, self._held = self._held, []
+        for step, act in held:
+            yield from self._step_as_recorded(step, act)
+
+    def _step_as_recorded(self, step: int, act: Act) -> Iterator[Reset | Act]:
         if step == 0:
             instruction = self._settings.instruction or self._instruction
-            if not instruction.strip():
-                self._lost_inputs += 1
-                return
-            self._has_session, self._expected_step = True, 0
-            yield Reset(message.time_ns, instruction)
-        if not self._has_session:
+            self._has_session, self._is_new = bool(instruction.strip()), False
+            self._expected_step = 0
+            if self._has_session:
+                yield Reset(act.time_ns, instruction)
+        if not self._has_session or not act.assembly.is_usable:
             self._lost_inputs += 1
             return
         self._lost_steps += max(0, step - self._expected_step)
         self._expected_step = step + 1
-        samples = {name: sample for name, sample in found.items() if sample is not None}
-        if len(samples) < len(found):
-            self._lost_inputs += 1
-            return
-        stamps = [sample.stamp_ns for sample in samples.values()]
-        yield self._act(message.time_ns, Assembly(
-            samples, dict.fromkeys(samples, StreamState.FRESH), max(stamps) - min(stamps), True,
-            ns_from_time(stats.header.stamp), ''))
+        yield self._act(act.time_ns, act.assembly)
 
     # ------------------------------------------------------------------ what was wrong
     def _note_gap(self, stream: str, stamp_ns: int, time_ns: int) -> None:

@@ -1,9 +1,9 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""LSTM action head with an explicit, immutable state.
+"""LSTM action heads of RoboFlamingo and DeeR, with an explicit, immutable state.
 
 ``peek`` is a pure function: the caller commits the returned state or drops it. Window
-semantics are described in design/architecture.md section 7.
+semantics, layouts and parameter names are described in design/architecture.md section 7.
 """
 
 from dataclasses import dataclass, field
@@ -40,41 +40,86 @@ class HeadOutput:
     state: HeadState
 
 
-def _mlp(width: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for size in hidden:
-        layers += [nn.Linear(width, size), nn.ReLU()]
-        width = size
-    return nn.Sequential(*layers, nn.Linear(width, outputs))
+class LayerNormLSTM(nn.Module):
+    """DeeR's recurrent part: LSTM layers with a layer norm between; called like ``nn.LSTM``.
+
+    The next layer reads the normalised output, the carried (h, c) is not normalised.
+    """
+
+    def __init__(self, width: int, hidden: int, layers: int, dropout: float) -> None:
+        """Build ``layers`` of LSTM, norm and (but for the last) dropout."""
+        super().__init__()
+        modules: list[nn.Module] = []
+        for i in range(layers):
+            modules += [nn.LSTM(hidden if i else width, hidden, batch_first=True),
+                        nn.LayerNorm(hidden)]
+            if i < layers - 1:
+                modules.append(nn.Dropout(dropout))
+        self.layers = nn.ModuleList(modules)
+
+    def forward(self, x: torch.Tensor, state: LSTMState | None = None,
+                ) -> tuple[torch.Tensor, LSTMState]:
+        """(B, T, width), (h, c) of (layers, B, hidden) -> (B, T, hidden) and the new (h, c)."""
+        hidden, cell = [], []
+        for module in self.layers:
+            if isinstance(module, nn.LSTM):
+                i = len(hidden)
+                x, (h, c) = module(
+                    x, None if state is None else (state[0][i:i + 1], state[1][i:i + 1]))
+                hidden.append(h)
+                cell.append(c)
+            else:
+                x = module(x)
+        return x, (torch.cat(hidden), torch.cat(cell))
 
 
 class _MLPHead(nn.Module):
-    def __init__(self, width: int, hidden: tuple[int, ...], outputs: int) -> None:
+    """Hidden layers of linear, norm, ReLU; dropout modules count in the published names."""
+
+    def __init__(self, config: HeadConfig, outputs: int) -> None:
         super().__init__()
-        self.mlp = _mlp(width, hidden, outputs)
+        layers: list[nn.Module] = []
+        width = config.lstm_hidden
+        for size in config.mlp_hidden:
+            if config.dropout_mode in ('wo_last', 'layerwise'):
+                layers.append(nn.Dropout(config.mlp_dropout))
+            layers.append(nn.Linear(width, size))
+            if config.mlp_layernorm:
+                layers.append(nn.LayerNorm(size))
+            layers.append(nn.ReLU())
+            width = size
+        if config.dropout_mode in ('layerwise', 'last'):
+            layers.append(nn.Dropout(config.mlp_dropout))
+        self.mlp = nn.Sequential(*layers, nn.Linear(width, outputs))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.mlp(x)
 
 
 class DeterministicDecoder(nn.Module):
-    """RoboFlamingo's policy head."""
+    """The policy head; RoboFlamingo's or DeeR's by configuration."""
 
     def __init__(self, d_model: int, config: HeadConfig) -> None:
         """Build the LSTM and the two MLPs."""
         super().__init__()
         self.config = config
-        self.rnn = nn.LSTM(d_model, config.lstm_hidden, config.lstm_layers, batch_first=True,
-                           dropout=config.dropout if config.lstm_layers > 1 else 0.0)
-        self.actions = _MLPHead(config.lstm_hidden, config.mlp_hidden, 6)
-        self.gripper = _MLPHead(config.lstm_hidden, config.mlp_hidden, 1)
+        self.rnn: nn.Module
+        if config.lstm_layernorm:
+            self.rnn = LayerNormLSTM(d_model, config.lstm_hidden, config.lstm_layers,
+                                     config.dropout)
+        else:
+            self.rnn = nn.LSTM(d_model, config.lstm_hidden, config.lstm_layers, batch_first=True,
+                               dropout=config.dropout if config.lstm_layers > 1 else 0.0)
+        self.actions = _MLPHead(config, 6)
+        self.gripper = _MLPHead(config, 1)
 
     def initial_state(self) -> HeadState:
         """State at the start of an instruction."""
         return HeadState()
 
     def _decode(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.actions(hidden).tanh(), self.gripper(hidden).squeeze(-1)
+        # Actions are float32 whatever the precision of the network.
+        return self.actions(hidden).tanh().float(), self.gripper(hidden).squeeze(-1).float()
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Training layout from zero state: (B, T, d) -> pose (B, T, 6), gripper logit (B, T)."""

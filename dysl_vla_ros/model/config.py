@@ -23,6 +23,7 @@ class VisionConfig:
         heads: Attention heads.
         resize: How camera images reach ``image_size``: 'area' averages, which suits a small
             network trained here; 'bicubic' is what CLIP was trained with.
+        mean, std: Normalisation of RGB values in [0, 1]; CLIP's.
     """
 
     image_size: int = 224
@@ -31,6 +32,16 @@ class VisionConfig:
     layers: int = 24
     heads: int = 16
     resize: Literal['area', 'bicubic'] = 'bicubic'
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for sizes that do not fit together."""
+        if self.width % self.heads or self.image_size % self.patch_size:
+            raise ValueError(f'heads {self.heads} must divide width {self.width}, and patch_size '
+                             f'{self.patch_size} must divide image_size {self.image_size}')
+        if min(self.std) <= 0:
+            raise ValueError(f'std must be positive, got {list(self.std)}')
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,8 @@ class DecoderConfig:
         feature_layer: Layer whose output the head reads; later layers are never built.
         mlp_ratio: MLP expansion of a block.
         vocab_size: Rows of the token embedding.
+        qk_norm: Layer norm on whole queries and keys; MPT-1B has it, MPT-7B has not.
+        cross_every: A cross-attention block stands before layer j iff (j + 1) is a multiple.
         cross_heads, cross_head_dim, cross_ff_mult: Sizes of the cross-attention block.
         initial_gate: Start value of the tanh gates; 0 keeps a pretrained language model intact
             (Flamingo), a positive value lets a network trained from scratch see at once.
@@ -66,6 +79,8 @@ class DecoderConfig:
     feature_layer: int = 22
     mlp_ratio: int = 4
     vocab_size: int = 50280
+    qk_norm: bool = True
+    cross_every: int = 1
     cross_heads: int = 8
     cross_head_dim: int = 64
     cross_ff_mult: int = 4
@@ -79,6 +94,12 @@ class DecoderConfig:
         if not 0 <= self.feature_layer < self.n_layers:
             raise ValueError(f'feature_layer {self.feature_layer} must lie in '
                              f'0..{self.n_layers - 1}')
+        if not 1 <= self.cross_every <= self.n_layers:
+            raise ValueError(f'cross_every {self.cross_every} must lie in 1..{self.n_layers}')
+
+    def has_cross_attention(self, layer: int) -> bool:
+        """Whether a gated cross-attention block stands before the layer."""
+        return (layer + 1) % self.cross_every == 0
 
 
 @dataclass(frozen=True)
@@ -87,7 +108,12 @@ class HeadConfig:
 
     Attributes:
         lstm_hidden, lstm_layers, dropout: Recurrent part.
+        lstm_layernorm: Layer norm on the output of each LSTM layer; (h, c) stay un-normalised
+            (DeeR).
         mlp_hidden: Hidden widths of the pose and the gripper MLP.
+        mlp_layernorm: Layer norm after each hidden linear layer (DeeR).
+        mlp_dropout, dropout_mode: Where the MLPs drop out; the mode also fixes the parameter
+            names, because dropout modules count in them (design/architecture.md section 7).
         window: Features the head sees; also the training window.
         window_mode: 'refresh' re-runs the LSTM over the last ``window`` features from zero state
             once more than ``window`` steps have passed (RoboFlamingo); 'carry' never does (DeeR).
@@ -97,25 +123,54 @@ class HeadConfig:
     lstm_hidden: int = 1024
     lstm_layers: int = 4
     dropout: float = 0.1
+    lstm_layernorm: bool = False
     mlp_hidden: tuple[int, ...] = (1024, 512, 256)
+    mlp_layernorm: bool = False
+    mlp_dropout: float = 0.0
+    dropout_mode: Literal['none', 'wo_last', 'layerwise', 'last'] = 'none'
     window: int = 12
     window_mode: Literal['refresh', 'carry'] = 'refresh'
     use_state: bool = False
 
 
 @dataclass(frozen=True)
+class ExitConfig:
+    """DeeR's early exits: one head shared by all, and heads of single exits for training.
+
+    Attributes:
+        layers: Decoder layers after which the network may stop, ascending.
+        has_auxiliary_heads: Whether the training-only head of each exit is part of the network.
+    """
+
+    layers: tuple[int, ...]
+    has_auxiliary_heads: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for exits out of order."""
+        if not self.layers or list(self.layers) != sorted(set(self.layers)) or self.layers[0] < 0:
+            raise ValueError(f'exits must be ascending layer indexes, got {list(self.layers)}')
+
+
+@dataclass(frozen=True)
 class VLAConfig:
-    """The whole network."""
+    """The whole network; ``exits`` is None for networks without early exits."""
 
     name: str = 'roboflamingo-3b'
     vision: VisionConfig = VisionConfig()
     resampler: ResamplerConfig = ResamplerConfig()
     decoder: DecoderConfig = DecoderConfig()
     head: HeadConfig = HeadConfig()
+    exits: ExitConfig | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if an exit lies behind the read-out."""
+        if self.exits is not None and self.exits.layers[-1] > self.decoder.feature_layer:
+            raise ValueError(f'exit {self.exits.layers[-1]} lies behind feature_layer '
+                             f'{self.decoder.feature_layer}')
 
     @staticmethod
     def from_name(name: str) -> 'VLAConfig':
-        """Return a known size: 'roboflamingo-3b' or 'dysl-mini'.
+        """Return a known size, such as 'roboflamingo-3b' or 'dysl-mini'.
 
         Raises:
             ConfigError: If the name is unknown.
@@ -128,6 +183,13 @@ class VLAConfig:
 
 KNOWN_SIZES: dict[str, VLAConfig] = {
     'roboflamingo-3b': VLAConfig(),
+    'deer-3b': VLAConfig(
+        name='deer-3b',
+        decoder=DecoderConfig(n_layers=12, feature_layer=11),
+        head=HeadConfig(dropout=0.3, lstm_layernorm=True, mlp_hidden=(1024, 512),
+                        mlp_layernorm=True, mlp_dropout=0.4, dropout_mode='layerwise',
+                        window_mode='carry'),
+        exits=ExitConfig((1, 3, 5, 7, 9, 11))),
     'dysl-mini': VLAConfig(
         name='dysl-mini',
         vision=VisionConfig(image_size=80, patch_size=16, width=128, layers=3, heads=4,

@@ -6,7 +6,7 @@ Right padding needs no mask here: attention is causal, so a real token never see
 pads are left out of the pooled feature. Source: design/architecture.md section 4.
 """
 
-from functools import lru_cache
+import functools
 
 import torch
 from torch import nn
@@ -17,7 +17,7 @@ from dysl_vla_ros.model.cross_attention import GatedCrossAttentionBlock
 from dysl_vla_ros.model.resampler import merge_heads, split_heads
 
 
-@lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=64)
 def attention_bias(heads: int, length: int, device: torch.device,
                    dtype: torch.dtype) -> torch.Tensor:
     """ALiBi plus causal mask, (1, heads, S, S): -slope * (i - j) for j <= i, else -inf.
@@ -39,15 +39,16 @@ def _attention_bias(heads: int, length: int) -> torch.Tensor:
 
 
 class MPTAttention(nn.Module):
-    """Causal self-attention with layer norms on the whole query and key."""
+    """Causal self-attention; layer norms on the whole query and key if configured."""
 
     def __init__(self, config: DecoderConfig) -> None:
         """Build fused projections without biases."""
         super().__init__()
         self.heads = config.n_heads
         self.Wqkv = nn.Linear(config.d_model, 3 * config.d_model, bias=False)
-        self.q_ln = nn.LayerNorm(config.d_model, bias=False)
-        self.k_ln = nn.LayerNorm(config.d_model, bias=False)
+        norm = functools.partial(nn.LayerNorm, config.d_model, bias=False) \
+            if config.qk_norm else nn.Identity
+        self.q_ln, self.k_ln = norm(), norm()
         self.out_proj = nn.Linear(config.d_model, config.d_model, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -96,14 +97,17 @@ class MPTBlock(nn.Module):
 class FlamingoLayer(nn.Module):
     """Layer j of the decoder: gated cross-attention j, then MPT block j; skipped as one unit."""
 
-    def __init__(self, config: DecoderConfig, media_dim: int) -> None:
-        """Build both parts."""
+    def __init__(self, config: DecoderConfig, media_dim: int, index: int) -> None:
+        """Build the block and, where ``config.cross_every`` asks for it, cross-attention."""
         super().__init__()
-        self.gated_cross_attn_layer = GatedCrossAttentionBlock(config, media_dim)
+        self.gated_cross_attn_layer = GatedCrossAttentionBlock(config, media_dim) \
+            if config.has_cross_attention(index) else None
         self.decoder_layer = MPTBlock(config)
 
     def forward(self, x: torch.Tensor, media: torch.Tensor,
                 attention_mask: torch.Tensor | None = None) -> torch.Tensor:
         """(B, S, d), (B, M, media_dim) -> (B, S, d); the mask is accepted and not needed."""
         del attention_mask
-        return self.decoder_layer(self.gated_cross_attn_layer(x, media))
+        if self.gated_cross_attn_layer is not None:
+            x = self.gated_cross_attn_layer(x, media)
+        return self.decoder_layer(x)

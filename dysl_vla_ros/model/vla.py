@@ -12,7 +12,7 @@ from dysl_vla_ros.model.action_head import DeterministicDecoder
 from dysl_vla_ros.model.config import VLAConfig
 from dysl_vla_ros.model.mpt import FlamingoLayer
 from dysl_vla_ros.model.resampler import PerceiverResampler
-from dysl_vla_ros.model.vision import CLIP_MEAN, CLIP_STD, VisionEncoder
+from dysl_vla_ros.model.vision import VisionEncoder
 
 
 class DySLVLA(nn.Module):
@@ -30,13 +30,19 @@ class DySLVLA(nn.Module):
         self.perceiver = PerceiverResampler(config.vision.width, config.resampler)
         self.wte = nn.Embedding(decoder.vocab_size, decoder.d_model)
         self.layers = nn.ModuleList(
-            FlamingoLayer(decoder, config.vision.width) for _ in range(decoder.feature_layer + 1))
+            FlamingoLayer(decoder, config.vision.width, j)
+            for j in range(decoder.feature_layer + 1))
         self.lm_head = DeterministicDecoder(decoder.d_model, config.head)
+        if config.exits is not None and config.exits.has_auxiliary_heads:
+            self.exit_heads = nn.ModuleList(DeterministicDecoder(decoder.d_model, config.head)
+                                            for _ in config.exits.layers)
         if config.head.use_state:
             self.embed_state = nn.Sequential(nn.Linear(8, decoder.d_model), nn.ReLU(),
                                              nn.Linear(decoder.d_model, decoder.d_model))
-        scale = torch.tensor(CLIP_STD).view(3, 1, 1)
-        self.register_buffer('mean', torch.tensor(CLIP_MEAN).view(3, 1, 1) / scale, False)
+        # Not part of the weights: real even if everything else is built on the meta device.
+        scale = torch.tensor(config.vision.std, device='cpu').view(3, 1, 1)
+        mean = torch.tensor(config.vision.mean, device='cpu').view(3, 1, 1)
+        self.register_buffer('mean', mean / scale, False)
         self.register_buffer('std', 1.0 / (255.0 * scale), False)
 
     @property
@@ -44,15 +50,32 @@ class DySLVLA(nn.Module):
         """Decoder layers up to the read-out."""
         return len(self.layers)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the weights."""
+        return self.wte.weight.dtype
+
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> 'DySLVLA':
-        """Load a weights folder in evaluation mode.
+    def from_pretrained(cls, path_or_hub_id: str | Path, revision: str | None = None, *,
+                        device: torch.device | str = 'cpu', dtype: torch.dtype | None = None,
+                        offline: bool = True) -> 'DySLVLA':
+        """Load a weights folder in evaluation mode, straight to its device and precision.
+
+        Args:
+            path_or_hub_id: Folder, or ``owner/name`` on the Hugging Face hub.
+            revision: Branch, tag or commit of a hub id.
+            device: Torch device.
+            dtype: float32, bfloat16 or float16; None keeps the stored precision.
+            offline: Take hub snapshots from the local cache only.
 
         Raises:
             CheckpointError: If files or keys are missing, unexpected, mis-shaped or not finite.
         """
-        model = cls(checkpoint.load_config(folder))
-        checkpoint.load_weights(model, folder)
+        folder = checkpoint.locate(path_or_hub_id, revision, offline)
+        with torch.device('meta'):
+            model = cls(checkpoint.load_config(folder))
+        checkpoint.load_weights(model, folder, device, dtype)
+        model.mean, model.std = model.mean.to(device), model.std.to(device)
         return model.eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -64,9 +87,13 @@ class DySLVLA(nn.Module):
         return images.float() * self.std - self.mean
 
     def encode_vision(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """(B, 2, 3, H, W) static and gripper -> media (B, 2 * latents, width), static first."""
+        """(B, 2, 3, H, W) static and gripper -> media (B, 2 * latents, width), static first.
+
+        Both cameras go through the tower in one batch.
+        """
         batch = pixel_values.shape[0]
-        latents = self.perceiver(self.vision_encoder(pixel_values.flatten(0, 1)))
+        pixels = pixel_values.flatten(0, 1).to(self.dtype)  # (2 * B, 3, H, W)
+        latents = self.perceiver(self.vision_encoder(pixels))
         return latents.reshape(batch, -1, latents.shape[-1])  # (B, 2 * latents, width)
 
     def embed(self, input_ids: torch.Tensor) -> torch.Tensor:

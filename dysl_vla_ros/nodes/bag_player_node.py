@@ -16,6 +16,7 @@ import threading
 import time
 from typing import Any
 
+from rclpy.action.client import ClientGoalHandle
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
@@ -127,6 +128,7 @@ class BagPlayerNode(Node):
         self._clock_publisher = self.create_publisher(Clock, '/clock', qos.CLOCK)
         self._answers = Answers(self, self._p.policy_action.rsplit('/', 1)[0])
         self._count = 0
+        self._goal: ClientGoalHandle | None = None
         self._announced: set[str] = set()
         self._thread = threading.Thread(target=self._run, name='player', daemon=True)
 
@@ -155,6 +157,10 @@ class BagPlayerNode(Node):
     def _run(self) -> None:
         try:
             self._play_lockstep() if self._p.mode == 'lockstep' else self._play_realtime()
+            if self._goal is not None:
+                # The policy must not go on with it when the next bag is played.
+                self._client.cancel(self._goal)
+                self._client.result(self._goal, self._idle)
             self.exit_code = 0
         except Stopped:
             pass
@@ -179,7 +185,7 @@ class BagPlayerNode(Node):
             if time.monotonic() > deadline_s:
                 raise ConfigError(f'no goal after {self._p.timeout_s} s: {reason}')
 
-        self._client.start_goal(instruction, 0, self._idle, report)
+        self._goal = self._client.start_goal(instruction, 0, self._idle, report)
         if self._writer is not None:
             self._writer.instruction(instruction, time_ns)
 

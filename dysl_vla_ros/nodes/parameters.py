@@ -15,6 +15,8 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from dysl_vla_ros.errors import ConfigError
+from dysl_vla_ros.evaluation.manifest import RENDERER
+from dysl_vla_ros.skipping.names import STRATEGIES
 
 T = TypeVar('T')
 _FOREIGN = ('use_sim_time', 'start_type_description_service', 'qos_overrides.',
@@ -35,8 +37,12 @@ class PolicyParameters:
     checkpoint: str = field(
         'package://dysl_vla_ros/weights/dysl-mini',
         'Weights folder; package://dysl_vla_ros/ stands for the share folder.')
-    strategy: str = field('dysl', 'dysl skips layers, dense runs all of them.',
-                          choices=('dysl', 'dense'))
+    strategy: str = field(
+        'dysl', 'Skip strategy: dysl skips layers, dense runs all of them; the others are rivals '
+                'and ablations (docs/reference/strategies.md).', choices=tuple(STRATEGIES))
+    budget: float = field(
+        0.0, 'Mean share of decoder layers, one that the strategy was calibrated for; 0 takes the '
+             'default of its files.', 0.0, 1.0)
     device: str = field('cpu', 'Torch device, for example cpu or cuda:0.')
     torch_threads: int = field(
         1, 'CPU threads of one inference; 1 is fastest for the mini model on a small machine.',
@@ -77,6 +83,10 @@ class BridgeParameters:
         'or not an action came.', choices=('lockstep', 'live'))
     scene: str = field('calvin_scene_D', 'Scene of the play table.')
     assets_dir: str = field('', 'Folder with the official CALVIN assets; empty uses ours.')
+    renderer: str = field(
+        RENDERER, 'tiny: plain software rendering. tiny_layered: the same up to a few pixels, '
+                  'three times faster for the static camera. egl: on a GPU.',
+        choices=('tiny', 'tiny_layered', 'egl'))
     env_factory: str = field(
         '', 'module:function that returns (environment, oracle) instead of the play table; '
             'called with these parameters. For tests.')

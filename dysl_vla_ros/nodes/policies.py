@@ -61,7 +61,8 @@ def load_policy(parameters: PolicyParameters) -> Policy:
         if not folder.is_dir():
             raise ConfigError(f'checkpoint folder {folder} does not exist; give the parameter '
                               'checkpoint, or train one with dysl-vla train')
-        policy = DySLPolicy.from_pretrained(folder, parameters.strategy, parameters.device)
+        policy = DySLPolicy.from_pretrained(folder, parameters.strategy, parameters.device,
+                                            parameters.budget or None)
     warm_up(policy)
     return policy
 

@@ -71,7 +71,7 @@ class SimBridgeNode(Node):
             return call_factory(self.parameters.env_factory, self.parameters)
         from dysl_vla_ros.sim import PlayTableEnv, TaskOracle
         p = self.parameters
-        return PlayTableEnv(p.scene, p.assets_dir or None), TaskOracle()
+        return PlayTableEnv(p.scene, p.assets_dir or None, renderer=p.renderer), TaskOracle()
 
     def _create_recorder(self) -> Any:
         if not self.parameters.results_dir:

@@ -12,6 +12,8 @@ import pybullet
 
 from dysl_vla_ros.control.action_spec import MAX_POSITION_STEP_M, MAX_ROTATION_STEP_RAD
 from dysl_vla_ros.errors import ContractError
+from dysl_vla_ros.sim import actions
+from dysl_vla_ros.sim.actions import ArmCommand
 
 BASE_POSITION = (-0.34, -0.46, 0.24)
 ARM_JOINTS = tuple(range(7))
@@ -39,9 +41,9 @@ class Robot:
                                           useFixedBase=True, physicsClientId=client)
         shape = pybullet.createVisualShape(
             pybullet.GEOM_CYLINDER, radius=0.13, length=0.24, rgbaColor=(1, 1, 1, 1),
-            visualFramePosition=(0, 0, 0), physicsClientId=client)
-        pybullet.createMultiBody(baseVisualShapeIndex=shape, basePosition=(-0.39, -0.46, 0.12),
-                                 physicsClientId=client)
+            visualFramePosition=(-0.39, -0.46, 0.12), physicsClientId=client)
+        # The offset lies in the shape, not in the body: the last bit of the depth image knows.
+        pybullet.createMultiBody(baseVisualShapeIndex=shape, physicsClientId=client)
         gear = pybullet.createConstraint(
             self.uid, FINGER_JOINTS[0], self.uid, FINGER_JOINTS[1], jointType=pybullet.JOINT_GEAR,
             jointAxis=(1, 0, 0), parentFramePosition=(0, 0, 0), childFramePosition=(0, 0, 0),
@@ -53,6 +55,7 @@ class Robot:
         self.target_position = np.zeros(3)
         self.target_euler = np.zeros(3)
         self.joint_target = np.array(START_JOINTS)
+        self._finger_command = (FINGER_OPEN_M, CLOSE_FORCE)
 
     def reset(self, robot_obs: np.ndarray | None) -> None:
         """Set joints and fingers from ``robot_obs`` (15,), or the start pose if None."""
@@ -64,7 +67,7 @@ class Robot:
             self._drive(index, float(value), ARM_FORCE, ARM_MAX_VELOCITY)
         for index in FINGER_JOINTS:
             pybullet.resetJointState(self.uid, index, finger, 0, physicsClientId=self.client)
-            self._drive(index, finger, CLOSE_FORCE, FINGER_MAX_VELOCITY)
+        self._drive_fingers(finger, CLOSE_FORCE)
         self.joint_target = np.array(joints, dtype=np.float64)
         position, quaternion = self.tcp_pose()
         self.target_position = np.array(position)
@@ -86,6 +89,24 @@ class Robot:
         self.target_euler = self.target_euler + action[3:6] * MAX_ROTATION_STEP_RAD
         self.command_pose(self.target_position, self.target_euler)
         self.command_gripper(float(action[6]))
+
+    def apply(self, command: ArmCommand) -> None:
+        """Command the arm and the gripper for the next control step."""
+        if command.kind == actions.CARTESIAN_REL:
+            self.apply_relative(np.append(command.arm, command.gripper))
+            return
+        if command.kind == actions.CARTESIAN_ABS:  # leaves the stored target where it is (CALVIN)
+            self.command_pose(command.arm[:3], command.arm[3:])
+        elif command.kind == actions.JOINT_ABS:
+            self.command_joints(command.arm)
+        else:
+            self.command_joints(self.joints() + command.arm)
+        self.command_gripper(command.gripper)
+
+    def joints(self) -> np.ndarray:
+        """Measured (7,) arm joints in radians."""
+        states = pybullet.getJointStates(self.uid, ARM_JOINTS, physicsClientId=self.client)
+        return np.array([state[0] for state in states])
 
     def command_pose(self, position: np.ndarray, orientation: np.ndarray) -> None:
         """Drive the arm to a pose; orientation is Euler (3,) or quaternion xyzw (4,)."""
@@ -112,20 +133,23 @@ class Robot:
         if command not in (-1.0, 1.0):
             raise ContractError(f'gripper command {command!r}: expected exactly -1 or +1')
         self.gripper_action = command
-        target, force = (FINGER_OPEN_M, OPEN_FORCE) if command > 0 else (0.0, CLOSE_FORCE)
+        self._drive_fingers(*((FINGER_OPEN_M, OPEN_FORCE) if command > 0 else
+                              (0.0, CLOSE_FORCE)))
+
+    def _drive_fingers(self, target: float, force: float) -> None:
+        self._finger_command = (target, force)
         for index in FINGER_JOINTS:
             self._drive(index, target, force, FINGER_MAX_VELOCITY)
 
-    def observe(self) -> tuple[np.ndarray, dict[str, Any]]:
-        """Return CALVIN's ``robot_obs`` (15,) float64 and ``robot_info``."""
-        position, quaternion = self.tcp_pose()
-        euler = pybullet.getEulerFromQuaternion(quaternion)
-        states = pybullet.getJointStates(self.uid, (*ARM_JOINTS, *FINGER_JOINTS),
-                                         physicsClientId=self.client)
-        joints = [state[0] for state in states[:7]]
-        width = states[7][0] + states[8][0]
-        robot_obs = np.array([*position, *euler, width, *joints, self.gripper_action])
-        info = {
+    def observe(self) -> np.ndarray:
+        """Return CALVIN's ``robot_obs`` (15,) float64."""
+        position, euler, width, joints = self._measure()
+        return np.array([*position, *euler, width, *joints, self.gripper_action])
+
+    def info(self) -> dict[str, Any]:
+        """Return CALVIN's ``robot_info``."""
+        position, euler, width, joints = self._measure()
+        return {
             'tcp_pos': position,
             'tcp_orn': euler,
             'gripper_opening_width': width,
@@ -134,4 +158,23 @@ class Robot:
             'uid': self.uid,
             'contacts': pybullet.getContactPoints(bodyA=self.uid, physicsClientId=self.client),
         }
-        return robot_obs, info
+
+    def _measure(self) -> tuple[tuple[float, ...], tuple[float, ...], float, list[float]]:
+        position, quaternion = self.tcp_pose()
+        states = pybullet.getJointStates(self.uid, (*ARM_JOINTS, *FINGER_JOINTS),
+                                         physicsClientId=self.client)
+        return (position, pybullet.getEulerFromQuaternion(quaternion),
+                states[7][0] + states[8][0], [state[0] for state in states[:7]])
+
+    def memory(self) -> dict[str, Any]:
+        """What a physics snapshot does not hold: targets and motor commands."""
+        return {'gripper_action': self.gripper_action, 'target_position': self.target_position,
+                'target_euler': self.target_euler, 'joint_target': self.joint_target,
+                '_finger_command': self._finger_command}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Return to what ``memory`` gave: fields and motor commands."""
+        for name, value in memory.items():
+            setattr(self, name, value)
+        self.command_joints(self.joint_target)
+        self._drive_fingers(*self._finger_command)

@@ -1,6 +1,6 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Random, feasible start states for the furniture tasks.
+"""Random, feasible start states for the 34 tasks.
 
 Robot starts are joint perturbations of CALVIN's start pose; blocks lie in the scene's start
 areas as distractors.
@@ -8,25 +8,13 @@ areas as distractors.
 
 import numpy as np
 
-from dysl_vla_ros.sim.robot import FINGER_OPEN_M, START_JOINTS
+from dysl_vla_ros.errors import ContractError
+from dysl_vla_ros.sim.block_states import random_block_state, random_robot_obs
+from dysl_vla_ros.sim.instructions import FURNITURE_TASKS, TASKS
 from dysl_vla_ros.sim.scene import DRAWER_RANGE_M, SWITCH_RANGE_M, SceneSpec, get_scene
 
-_JOINT_SPREAD_RAD = 0.12
 _MIN_BLOCK_DISTANCE_M = 0.1
 _TABLE_Z, _PLANK_Z = 0.46, 0.461
-
-
-def random_robot_obs(rng: np.random.Generator,
-                     spread_rad: float = _JOINT_SPREAD_RAD) -> np.ndarray:
-    """(15,) robot state near the start pose; only joints and width matter to a reset."""
-    noise = np.clip(rng.normal(0.0, spread_rad, 7), -2 * spread_rad, 2 * spread_rad)
-    # Joint 2 and 4 lower the arm onto the desk when both move the wrong way: halve them.
-    noise[[1, 3]] *= 0.5
-    robot_obs = np.zeros(15)
-    robot_obs[6] = 2 * FINGER_OPEN_M
-    robot_obs[7:14] = np.array(START_JOINTS) + noise
-    robot_obs[14] = 1.0
-    return robot_obs
 
 
 def _random_blocks(rng: np.random.Generator, scene: SceneSpec) -> list[float]:
@@ -60,7 +48,20 @@ def random_scene_obs(rng: np.random.Generator, scene: SceneSpec, slider_left: bo
 
 def random_initial_state(rng: np.random.Generator, task: str | None = None,
                          scene: str = 'calvin_scene_D') -> tuple[np.ndarray, np.ndarray]:
-    """Return (robot_obs (15,), scene_obs (24,)) from which the furniture ``task`` is feasible."""
+    """Return (robot_obs (15,), scene_obs (24,)) from which ``task`` is feasible.
+
+    Args:
+        rng: Source of randomness.
+        task: One of CALVIN's 34 tasks, or None for any furniture state.
+        scene: CALVIN scene.
+
+    Raises:
+        ContractError: For an unknown task.
+    """
+    if task is not None and task not in TASKS:
+        raise ContractError(f'task {task!r}: expected one of {list(TASKS)}')
+    if task is not None and task not in FURNITURE_TASKS:
+        return random_block_state(rng, task, get_scene(scene))
     flags = {name: bool(rng.integers(2))
              for name in ('slider_left', 'drawer_open', 'bulb_on', 'led_on')}
     needed = {

@@ -6,7 +6,7 @@ Lengths in metres, world frame (z up, table centred at the origin). Numbers from
 description of calvin_env 797142c (design/calvin.md sections 2.4 to 2.6).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dysl_vla_ros.errors import SimulationError
 
@@ -25,7 +25,6 @@ BUTTON_RANGE_M = 0.02
 DRAWER_RANGE_M = 0.22
 DESK_REST_HEIGHT_M = 0.46
 
-# (x, y, yaw) poses used when scene D is reset for evaluation without a scene state.
 Area = tuple[tuple[float, float], tuple[float, float]]
 
 
@@ -45,6 +44,8 @@ class SceneSpec:
         plank_x: x of the plank's centre.
         base_rgb, door_rgb: Mean colours of the table and of drawer and sliding door.
         areas: x and y ranges of the random start areas "table", "slider_left", "slider_right".
+        default_poses: (x, y, z, yaw) per block in ``block_order`` after a reset without a scene
+            state, or None where CALVIN samples them in the areas.
     """
 
     name: str
@@ -62,6 +63,12 @@ class SceneSpec:
     base_rgb: tuple[int, int, int]
     door_rgb: tuple[int, int, int]
     areas: dict[str, Area]
+    default_poses: tuple[tuple[float, float, float, float], ...] | None = None
+
+    @property
+    def letter(self) -> str:
+        """``A`` to ``D``: which of CALVIN's tables it is."""
+        return self.name.removesuffix('_eval')[-1]
 
     def block_extents(self, block: str) -> tuple[float, float, float]:
         """Full extents in metres of ``block_red``, ``block_blue`` or ``block_pink``."""
@@ -98,6 +105,11 @@ SCENES: dict[str, SceneSpec] = {
         (156, 117, 78), (161, 133, 105), _areas((0.0, 0.35), (-0.32, -0.16), (-0.05, 0.13))),
 }
 
+# The evaluation variant differs in nothing but the poses of a reset without a scene state.
+SCENES['calvin_scene_D_eval'] = replace(
+    SCENES['calvin_scene_D'], name='calvin_scene_D_eval', default_poses=(
+        (0.05, -0.12, 0.46, 1.57), (0.23, -0.12, 0.46, 0.0), (0.10, 0.08, 0.46, 1.57)))
+
 
 def get_scene(name: str) -> SceneSpec:
     """Return the scene called ``name``.
@@ -105,6 +117,6 @@ def get_scene(name: str) -> SceneSpec:
     Raises:
         SimulationError: If there is no such scene; lists the known ones.
     """
-    if name not in SCENES:
+    if not isinstance(name, str) or name not in SCENES:
         raise SimulationError(f'unknown scene {name!r}; expected one of {sorted(SCENES)}')
     return SCENES[name]

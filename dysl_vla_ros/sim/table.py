@@ -52,12 +52,17 @@ class Table:
         """Position of a joint in metres."""
         return float(pybullet.getJointState(self.uid, index, physicsClientId=self.client)[0])
 
+    def _joints(self) -> list[float]:
+        states = pybullet.getJointStates(self.uid, (BUTTON, SWITCH, SLIDE, DRAWER),
+                                         physicsClientId=self.client)
+        return [state[0] for state in states]
+
     def reset(self, slide: float = 0.0, drawer: float = 0.0, button: float = 0.0,
               switch: float = 0.0, bulb: float = 0.0, led: float = 0.0) -> None:
         """Set joints (metres) and lights (0 or 1)."""
         self._set(SLIDE, slide)
         self._set(DRAWER, drawer)
-        self._set_lights(bulb=bool(round(bulb)), led=bool(round(led)))
+        self._set_lights(bulb=bool(bulb), led=bool(led))
         self._set(BUTTON, button)
         self._button_is_on = self._led and self.led_survives_reset
         self._set(SWITCH, switch)
@@ -76,13 +81,14 @@ class Table:
 
     def update(self) -> None:
         """Advance button and switch logic once per control step, after the physics."""
-        is_pressed = self.joint(BUTTON) > BUTTON_THRESHOLD_M
+        button, switch, _, _ = self._joints()
+        is_pressed = button > BUTTON_THRESHOLD_M
         led, bulb = self._led, self._bulb
         if is_pressed and not self._was_pressed:
             self._button_is_on = not self._button_is_on
             led = self._button_is_on
         self._was_pressed = is_pressed
-        switch_is_on = self.joint(SWITCH) > SWITCH_THRESHOLD_M
+        switch_is_on = switch > SWITCH_THRESHOLD_M
         if switch_is_on != self._switch_is_on:
             self._switch_is_on = switch_is_on
             bulb = switch_is_on
@@ -91,21 +97,34 @@ class Table:
 
     def observe(self) -> list[float]:
         """First six entries of ``scene_obs``: slide, drawer, button, switch, bulb, LED."""
-        return [self.joint(SLIDE), self.joint(DRAWER), self.joint(BUTTON), self.joint(SWITCH),
-                float(self._bulb), float(self._led)]
+        button, switch, slide, drawer = self._joints()
+        return [slide, drawer, button, switch, float(self._bulb), float(self._led)]
 
     def info(self) -> dict[str, Any]:
         """CALVIN's ``scene_info`` entries of the table."""
         contacts = pybullet.getContactPoints(bodyA=self.uid, physicsClientId=self.client)
+        button, switch, slide, drawer = self._joints()
         return {
             'fixed_objects': {'table': {'uid': self.uid, 'links': dict(self.links),
                                         'contacts': contacts}},
-            'doors': {'base__slide': {'current_state': self.joint(SLIDE)},
-                      'base__drawer': {'current_state': self.joint(DRAWER)}},
-            'buttons': {'base__button': {'joint_state': self.joint(BUTTON),
+            'doors': {'base__slide': {'current_state': slide},
+                      'base__drawer': {'current_state': drawer}},
+            'buttons': {'base__button': {'joint_state': button,
                                          'logical_state': int(self._button_is_on)}},
-            'switches': {'base__switch': {'joint_state': self.joint(SWITCH),
+            'switches': {'base__switch': {'joint_state': switch,
                                           'logical_state': int(self._switch_is_on)}},
             'lights': {'lightbulb': {'logical_state': int(self._bulb)},
                        'led': {'logical_state': int(self._led)}},
         }
+
+    def memory(self) -> dict[str, bool]:
+        """What a physics snapshot does not hold: lights and logic states."""
+        return {'bulb': self._bulb, 'led': self._led, 'button_is_on': self._button_is_on,
+                'switch_is_on': self._switch_is_on, 'was_pressed': self._was_pressed}
+
+    def recall(self, memory: dict[str, bool]) -> None:
+        """Return to what ``memory`` gave."""
+        self._set_lights(bulb=memory['bulb'], led=memory['led'])
+        self._button_is_on = memory['button_is_on']
+        self._switch_is_on = memory['switch_is_on']
+        self._was_pressed = memory['was_pressed']

@@ -21,6 +21,8 @@ class SkippingConfig:
     Attributes:
         static_layers: Indexes that always run.
         n_layers: Layers up to the read-out.
+        joins_groups: Whether a jump crosses the rest of its group; off only for the ablation
+            without the static split.
         adapter_rank, controller_hidden: Sizes of the added modules.
         window: Differences averaged by the continuity (k = 5 in the paper).
         include_gripper: Whether the gripper enters the continuity; off, because one toggle
@@ -40,6 +42,7 @@ class SkippingConfig:
 
     static_layers: tuple[int, ...]
     n_layers: int
+    joins_groups: bool = True
     adapter_rank: int = 32
     controller_hidden: int = 32
     window: int = 5
@@ -74,7 +77,7 @@ class SkippingConfig:
     @cached_property
     def partition(self) -> LayerPartition:
         """The layer partition."""
-        return LayerPartition(self.n_layers, self.static_layers)
+        return LayerPartition(self.n_layers, self.static_layers, self.joins_groups)
 
     @staticmethod
     def from_folder(folder: str | Path) -> 'SkippingConfig':

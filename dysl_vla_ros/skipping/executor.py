@@ -5,13 +5,24 @@
 A skipped layer costs nothing: neither its cross-attention nor its block is called.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 import math
+from typing import Protocol
 
 import torch
+from torch import nn
 
 from dysl_vla_ros.model.vla import DySLVLA
 from dysl_vla_ros.skipping.modules import SkipModules
+from dysl_vla_ros.skipping.partition import LayerPartition
+
+
+class JumpModules(Protocol):
+    """Adapters by layer index; controllers too if it is a ``SkipModules``."""
+
+    partition: LayerPartition
+    adapters: nn.ModuleDict
 
 
 @dataclass
@@ -34,20 +45,23 @@ class Pass:
 class LayerExecutor:
     """Layers, adapters and controllers as flat lists, so that a step does no look-ups."""
 
-    def __init__(self, model: DySLVLA, modules: SkipModules | None,
+    def __init__(self, model: DySLVLA, modules: JumpModules | None,
                  skip_threshold: float = 0.5) -> None:
         """Prepare the tables; without ``modules`` only dense passes are possible."""
         self.layers = list(model.layers)
         n = len(self.layers)
-        self.adapters: list[torch.nn.Module | None] = [None] * n
-        self.controllers: list[torch.nn.Module | None] = [None] * n
+        self.adapters: list[nn.Module | None] = [None] * n
+        self.controllers: list[nn.Module | None] = [None] * n
         self.landing = list(range(1, n + 1))
         self.group = [-1] * n
         if modules is not None:
             for index, group in enumerate(modules.partition.groups):
                 for j in range(group.first, group.last + 1):
-                    self.adapters[j] = modules.adapters[str(j)]
-                    self.controllers[j] = modules.controllers[str(j)]
+                    # Planned passes have adapters at their jumps only, and no controllers.
+                    if str(j) in modules.adapters:
+                        self.adapters[j] = modules.adapters[str(j)]
+                    if isinstance(modules, SkipModules):
+                        self.controllers[j] = modules.controllers[str(j)]
                     self.landing[j] = group.landing
                     self.group[j] = index
         self.set_threshold(skip_threshold)
@@ -60,6 +74,10 @@ class LayerExecutor:
             self.logit_threshold = -math.inf
         else:
             self.logit_threshold = math.log(skip_threshold / (1 - skip_threshold))
+
+    def drop_adapters(self) -> None:
+        """Let a jump hand its input on unchanged (tests what the adapters are worth)."""
+        self.adapters = [nn.Identity() if a is not None else None for a in self.adapters]
 
     def run_dense(self, x: torch.Tensor, media: torch.Tensor, first_layer: int = 0) -> Pass:
         """Run every layer from ``first_layer`` on."""
@@ -82,6 +100,33 @@ class LayerExecutor:
             group = self.group[j]
             if group >= 0 and j >= allow_points[group] \
                     and self.controllers[j](x).item() > self.logit_threshold:  # type: ignore[misc]
+                if result.first_jump is None:
+                    result.first_jump = (j, x)
+                result.jumps.append((j, self.landing[j]))
+                x = self.adapters[j](x)  # type: ignore[misc]
+                j = self.landing[j]
+            else:
+                x = self.layers[j](x, media)
+                result.executed.append(j)
+                j += 1
+        result.x = x
+        return result
+
+    def run_plan(self, x: torch.Tensor, media: torch.Tensor, plan: Sequence[int],
+                 first_layer: int = 0) -> Pass:
+        """Run a plan decided beforehand: no controller is asked, nothing is read from the device.
+
+        Args:
+            x: (1, S, d) input of ``first_layer``.
+            media: (1, M, width) latents.
+            plan: Per group the layer at which it is left; its landing layer for no jump.
+            first_layer: A static layer; the layers before it have run.
+        """
+        result = Pass(x, list(range(first_layer)))
+        j, n = first_layer, len(self.layers)
+        while j < n:
+            group = self.group[j]
+            if group >= 0 and plan[group] == j:
                 if result.first_jump is None:
                     result.first_jump = (j, x)
                 result.jumps.append((j, self.landing[j]))

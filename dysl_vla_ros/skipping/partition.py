@@ -26,10 +26,13 @@ class LayerPartition:
     Attributes:
         n_layers: Layers up to the read-out.
         static: Sorted indexes of static layers; layer 0 and the read-out are always among them.
+        joins_groups: Whether a jump crosses the rest of its group; False makes every dynamic
+            layer a group of its own, from which a jump lands on the next layer (ablation).
     """
 
     n_layers: int
     static: tuple[int, ...]
+    joins_groups: bool = True
 
     def __post_init__(self) -> None:
         """Raise ConfigError unless 0 and the read-out are static and all indexes valid."""
@@ -47,6 +50,8 @@ class LayerPartition:
     @cached_property
     def groups(self) -> tuple[Group, ...]:
         """Non-empty groups in order."""
+        if not self.joins_groups:
+            return tuple(Group(j, j, j + 1) for j in self.dynamic)
         return tuple(Group(a + 1, b - 1, b) for a, b in itertools.pairwise(self.static)
                      if b > a + 1)
 
@@ -59,6 +64,8 @@ class LayerPartition:
 
     def next_static(self, layer: int) -> int:
         """nxt(j): smallest static index greater than ``layer``, or n_layers after the last."""
+        if not self.joins_groups:
+            return layer + 1
         return next((s for s in self.static if s > layer), self.n_layers)
 
 

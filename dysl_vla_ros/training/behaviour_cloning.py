@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from functools import partial
 import json
 from pathlib import Path
-import subprocess
 import time
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from dysl_vla_ros.configuration import to_mapping
+from dysl_vla_ros.datasets.windows import ROBOFLAMINGO
 from dysl_vla_ros.errors import DatasetError
 from dysl_vla_ros.model import checkpoint
 from dysl_vla_ros.model.config import VLAConfig
@@ -30,6 +30,7 @@ from dysl_vla_ros.model.vla import DySLVLA
 from dysl_vla_ros.training.curves import plot_curves
 from dysl_vla_ros.training.dataset import Batch, Demonstrations, draw_shifts, shift_images
 from dysl_vla_ros.training.losses import LocalisationHead, action_loss
+from dysl_vla_ros.training.provenance import git_commit
 
 # The last projection of each residual branch of a decoder layer.
 _RESIDUAL_OUTPUTS = ('gated_cross_attn_layer.attn.to_out.weight',
@@ -51,7 +52,7 @@ class TrainConfig:
     """Behaviour cloning.
 
     Attributes:
-        data: Packed folders.
+        data: Packed folders, or datasets in CALVIN's layout.
         model: Size name, see VLAConfig.from_name.
         phases: Short windows first (many different frames), the head's full window last.
         learning_rate, weight_decay, warmup_steps: AdamW with warm-up and cosine decay to 2 %.
@@ -67,6 +68,10 @@ class TrainConfig:
             depend on it (order of summation), and on chance too if the head has dropout.
         seed: Seed of everything.
         start_from: Weights folder to continue from, or None for random weights.
+        windowing: 'padded' draws starts over all frames and pads the end of an episode;
+            'roboflamingo' draws its whole windows of 12 frames only.
+        skip_damaged: Leave out annotations of CALVIN's layout with a damaged frame (reads every
+            frame first) instead of stopping at it.
     """
 
     data: tuple[str, ...] = ('data/demos',)
@@ -86,6 +91,8 @@ class TrainConfig:
     threads: int = 2
     seed: int = 0
     start_from: str | None = None
+    windowing: Literal['padded', 'roboflamingo'] = 'padded'
+    skip_damaged: bool = False
 
 
 @dataclass
@@ -102,15 +109,6 @@ class TrainState:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def git_commit() -> str:
-    """Commit of the working directory, or 'unknown'."""
-    try:
-        return subprocess.run(['git', 'rev-parse', 'HEAD'], capture_output=True, text=True,
-                              check=True, cwd=Path(__file__).parent).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return 'unknown'
-
-
 class BehaviourCloning:
     """The training loop."""
 
@@ -121,12 +119,14 @@ class BehaviourCloning:
         self.config = config
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.data = Demonstrations(list(config.data))
+        vision = (checkpoint.load_config(config.start_from) if config.start_from is not None
+                  else VLAConfig.from_name(config.model)).vision
+        self.data = Demonstrations(
+            list(config.data), image_size=vision.image_size, resize=vision.resize,
+            skip_damaged=config.skip_damaged,
+            windowing=ROBOFLAMINGO if config.windowing == 'roboflamingo' else None)
         self.total_steps = sum(phase.steps for phase in config.phases)
         self.tokenizer, model = self._build()
-        if self.data.image_size != model.config.vision.image_size:
-            raise DatasetError(f'images are {self.data.image_size} pixels wide, model '
-                               f'{config.model} expects {model.config.vision.image_size}')
         auxiliary = LocalisationHead(2 * model.config.resampler.latents,
                                      model.config.vision.width)
         decayed = [p for p in model.parameters() if p.ndim >= 2]
@@ -266,6 +266,8 @@ class BehaviourCloning:
         errors: dict[str, list[float]] = {}
         for task in sorted({e.task for e in episodes}):
             own = [e for e in episodes if e.task == task]
+            if not self.data.can_draw(own):
+                continue
             for _ in range(max(1, batches // 8)):
                 batch = self.data.windows(own, rng, 12, window)
                 ids, mask = self.tokenizer.encode_batch(batch.instructions)

@@ -7,6 +7,8 @@
 
 Stage 'controllers' draws one dynamic position per batch, with harmonically falling probability
 inside its group. Stage 'plans' (ours) draws one position per group, as a pass at run time has.
+Stage 'jumps' (ours) comes before both: every drawn position jumps (c = 1) and the adapters learn
+to act like the dense network, which the hidden states' distance alone does not tell them.
 """
 
 from collections.abc import Sequence
@@ -54,7 +56,7 @@ def draw_plan(partition: LayerPartition, rng: np.random.Generator) -> tuple[int,
 
 def controllers_loss(model: DySLVLA, modules: SkipModules, batch: MediaBatch,
                      positions: Sequence[int], config: DistillConfig,
-                     harden: bool = False) -> ControllersLoss:
+                     harden: bool = False, must_jump: bool = False) -> ControllersLoss:
     """Loss with soft jumps at ``positions``.
 
     Args:
@@ -64,6 +66,7 @@ def controllers_loss(model: DySLVLA, modules: SkipModules, batch: MediaBatch,
         positions: Dynamic layers, increasing, at most one per group.
         config: Weights of the loss.
         harden: Use c rounded to 0 or 1 in the forward pass (straight-through gradient).
+        must_jump: Use c = 1; only the adapters get a gradient then.
     """
     states = hidden_states(model, batch)
     n, valid = model.n_layers, batch.valid
@@ -77,13 +80,18 @@ def controllers_loss(model: DySLVLA, modules: SkipModules, batch: MediaBatch,
         if pending and j == pending[0]:
             pending.pop(0)
             landing = modules.partition.next_static(j)
-            c = modules.controllers[str(j)](x, batch.mask).sigmoid()  # (B * T,)
+            c = x.new_ones(len(x)) if must_jump \
+                else modules.controllers[str(j)](x, batch.mask).sigmoid()  # (B * T,)
             probabilities.append(masked_mean(c.detach().view(valid.shape), valid))
             reward = reward + (1 - c) * (landing - j)
             used = (c > 0.5).to(c.dtype) + c - c.detach() if harden else c
-            kept = states[landing] if is_dense else _run(model, x, batch, j, landing)
-            weight = used[:, None, None]
-            x = weight * modules.adapters[str(j)](x) + (1 - weight) * kept
+            jumped = modules.adapters[str(j)](x)
+            if must_jump:
+                x = jumped
+            else:
+                kept = states[landing] if is_dense else _run(model, x, batch, j, landing)
+                weight = used[:, None, None]
+                x = weight * jumped + (1 - weight) * kept
             j, is_dense = landing, False
         else:
             x = model.layers[j](x, batch.media)

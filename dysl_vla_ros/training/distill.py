@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from dysl_vla_ros.configuration import to_mapping
-from dysl_vla_ros.errors import ConfigError, DatasetError
+from dysl_vla_ros.errors import ConfigError
 from dysl_vla_ros.model import checkpoint
 from dysl_vla_ros.model.tokenizer import InstructionTokenizer
 from dysl_vla_ros.model.vla import DySLVLA
@@ -25,12 +25,12 @@ from dysl_vla_ros.skipping.modules import SkipModules
 from dysl_vla_ros.skipping.partition import select_static, static_count
 from dysl_vla_ros.skipping.scoring import cosine_similarity
 from dysl_vla_ros.training.adapters_stage import adapters_loss
-from dysl_vla_ros.training.behaviour_cloning import git_commit
 from dysl_vla_ros.training.calibrate import calibrate
 from dysl_vla_ros.training.controllers_stage import controllers_loss, draw_plan, draw_single
 from dysl_vla_ros.training.curves import plot_curves
 from dysl_vla_ros.training.dataset import Demonstrations
 from dysl_vla_ros.training.distill_config import DistillConfig
+from dysl_vla_ros.training.provenance import git_commit
 from dysl_vla_ros.training.skip_data import MediaCache
 
 Report = Callable[[int, dict[str, float]], None]
@@ -60,10 +60,9 @@ class Distillation:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.model = DySLVLA.from_pretrained(self.weights).requires_grad_(False)
         self.tokenizer = InstructionTokenizer.from_folder(self.weights)
-        data = Demonstrations(list(config.data))
-        if data.image_size != self.model.config.vision.image_size:
-            raise DatasetError(f'images are {data.image_size} pixels wide, the network expects '
-                               f'{self.model.config.vision.image_size}')
+        vision = self.model.config.vision
+        data = Demonstrations(list(config.data), image_size=vision.image_size,
+                              resize=vision.resize)
         self.data_hashes = data.hashes
         self.cache = MediaCache(self.model, self.tokenizer, data, config.max_frames,
                                 config.calibration_episodes, config.seed, progress)
@@ -77,12 +76,15 @@ class Distillation:
         self.relative_error: dict[int, float] = {}
         self.scores = self._score()
         self.partition = select_static(
-            self.scores, static_count(self.model.n_layers, config.static_share))
+            self.scores, static_count(self.model.n_layers, config.static_share)) \
+            if config.start_from is None else self._earlier(config.start_from).partition
         if not self.partition.groups:
             raise ConfigError(f'static_share {config.static_share} leaves no dynamic layer')
         torch.manual_seed(config.seed)
         self.modules = SkipModules(self.partition, self.model.config.decoder.d_model,
                                    config.adapter_rank, config.controller_hidden)
+        if config.start_from is not None:
+            self.modules.load(config.start_from)
         self._stage = -1
         self._enter(0)
         if self._checkpoint.is_file():
@@ -91,6 +93,15 @@ class Distillation:
     @property
     def _checkpoint(self) -> Path:
         return self.folder / 'checkpoint.pt'
+
+    def _earlier(self, folder: str) -> SkippingConfig:
+        earlier = SkippingConfig.from_folder(folder)
+        theirs = (earlier.n_layers, earlier.adapter_rank, earlier.controller_hidden)
+        ours = (self.model.n_layers, self.config.adapter_rank, self.config.controller_hidden)
+        if theirs != ours:
+            raise ConfigError(f'start_from {folder}: layers, adapter_rank and controller_hidden '
+                              f'are {theirs}, this configuration has {ours}')
+        return earlier
 
     def _score(self) -> tuple[float, ...]:
         rng = np.random.default_rng(self.config.seed + 1)
@@ -104,8 +115,8 @@ class Distillation:
         if stage == self._stage or stage >= len(self.config.stages):
             return
         self._stage = stage
-        trained = self.modules.adapters if self.config.stages[stage].name == 'adapters' \
-            else self.modules
+        trained = self.modules.adapters \
+            if self.config.stages[stage].name in ('adapters', 'jumps') else self.modules
         self.modules.requires_grad_(False)
         trained.requires_grad_(True)
         self.optimiser = torch.optim.AdamW(trained.parameters(), weight_decay=0.01)
@@ -165,7 +176,8 @@ class Distillation:
             batch = self.cache.windows(self.rng, stage.batch, self.model.config.head.window)
             harden = stage.name == 'plans' and inner >= stage.steps * 2 // 3
             outcome = controllers_loss(self.model, self.modules, batch,
-                                       draw(self.partition, self.rng), self.config, harden)
+                                       draw(self.partition, self.rng), self.config, harden,
+                                       must_jump=stage.name == 'jumps')
             loss = outcome.total
             values = {'task_loss': outcome.task, 'teacher_loss': outcome.teacher,
                       'feature_error': outcome.feature,

@@ -5,7 +5,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-StageName = Literal['adapters', 'controllers', 'plans']
+StageName = Literal['adapters', 'jumps', 'controllers', 'plans']
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,8 @@ class Stage:
     """One stage of distillation.
 
     Attributes:
-        name: 'adapters' regresses hidden states; 'controllers' trains with one jump per step;
+        name: 'adapters' regresses hidden states; 'jumps' (our addition) trains the adapters on
+            actions with one certain jump per group; 'controllers' trains with one jump per step;
             'plans' (our addition) with one jump per group, as at run time.
         steps: Optimiser steps.
         batch: Frames per batch for 'adapters', windows for the others.
@@ -38,6 +39,8 @@ class DistillConfig:
 
     Attributes:
         data: Packed folders.
+        start_from: Folder whose adapters and controllers to go on training, with its static
+            layers; its sizes must be those of this configuration. None starts anew.
         static_share: Share of static layers; the paper finds 20 % best.
         scoring_frames: Frames the layers are scored on.
         max_frames: Frames of whole training episodes whose media latents are kept in memory.
@@ -63,6 +66,7 @@ class DistillConfig:
     """
 
     data: tuple[str, ...] = ('data/demos',)
+    start_from: str | None = None
     static_share: float = 0.25
     scoring_frames: int = 512
     max_frames: int = 40000

@@ -4,10 +4,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+import hashlib
+from pathlib import Path
 
 import numpy as np
+from safetensors.torch import save_file
 import torch
 
+from dysl_vla_ros.model.checkpoint import read_tensors
 from dysl_vla_ros.model.tokenizer import InstructionTokenizer
 from dysl_vla_ros.model.vla import DySLVLA
 from dysl_vla_ros.training.dataset import Demonstrations, Episode
@@ -41,7 +45,8 @@ class MediaCache:
 
     def __init__(self, model: DySLVLA, tokenizer: InstructionTokenizer, data: Demonstrations,
                  max_frames: int, held_out_episodes: int, seed: int,
-                 report: Callable[[int, int], None] | None = None) -> None:
+                 report: Callable[[int, int], None] | None = None,
+                 folder: Path | None = None, identity: str = '') -> None:
         """Encode whole episodes, drawn evenly, until ``max_frames`` training frames are in.
 
         Args:
@@ -52,6 +57,8 @@ class MediaCache:
             held_out_episodes: Episodes for calibration; training ones if none are held out.
             seed: Order of the draw.
             report: Called with (frames done, frames in total).
+            folder: Where the latents are kept for the next run; None keeps nothing.
+            identity: Hashes of network and data, which the kept latents must match.
         """
         self.model, self.tokenizer = model, tokenizer
         rng = np.random.default_rng(seed)
@@ -62,8 +69,25 @@ class MediaCache:
         self.held_out, _ = _renumber(held_out, offset)
         self.actions = torch.from_numpy(data.arrays['actions'][source])
         self.robot_obs = torch.from_numpy(data.arrays['robot_obs'][source]).float()
-        self.media = self._encode(data, source, report)
+        self.media = self._stored(data, source, report, folder, identity)
         self._lengths = np.array([e.end - e.start for e in self.train])
+
+    def _stored(self, data: Demonstrations, source: np.ndarray,
+                report: Callable[[int, int], None] | None, folder: Path | None,
+                identity: str) -> torch.Tensor:
+        """Latents from the file of an earlier run on the same frames, or encoded and kept."""
+        if folder is None:
+            return self._encode(data, source, report)
+        digest = hashlib.sha256(identity.encode() + source.tobytes()).hexdigest()[:16]
+        path = folder / f'media-{digest}.safetensors'
+        if path.is_file():
+            return read_tensors(path)['media']
+        media = self._encode(data, source, report)
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix('.tmp')
+        save_file({'media': media}, temporary)
+        temporary.replace(path)
+        return media
 
     @torch.no_grad()
     def _encode(self, data: Demonstrations, source: np.ndarray,

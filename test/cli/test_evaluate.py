@@ -24,7 +24,7 @@ def weights(tmp_path):
 @pytest.fixture
 def faked(monkeypatch):
     from dysl_vla_ros.evaluation import inprocess
-    monkeypatch.setattr(inprocess, 'CheckpointFactory', lambda *args: FakeFactory(args[1], 5))
+    monkeypatch.setattr(inprocess, 'CheckpointFactory', lambda *args, **_: FakeFactory(args[1], 5))
 
 
 def test_a_run_leaves_complete_results(tmp_path, weights, faked, capsys):

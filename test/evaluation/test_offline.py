@@ -124,6 +124,24 @@ def test_recorded_inputs_are_used_again(tmp_path, evaluate):
     assert result.policies['fake'].steps == 5
 
 
+def test_a_recorded_step_waits_for_an_instruction_that_is_shown_a_little_later(
+        tmp_path, evaluate):
+    """Live, the goal is taken before the topic shows its sentence."""
+    with BagWriter(tmp_path / 'bag') as bag:
+        for step in range(6):
+            stamp = FIRST_NS + step * STEP_NS
+            write_steps(bag, 1, step)
+            bag.stats({'step': step % 3, 'executed': [True], 'executed_total': 1, 'groups': (),
+                       'is_verified': False, 'input_stamps_ns': dict.fromkeys(STAMPS, stamp)},
+                      stamp, stamp + 1_000_000)
+            if step % 3 == 1:
+                bag.instruction('one' if step < 3 else 'three', stamp + 2_000_000)
+    result = evaluate(tmp_path / 'bag', settings=ReplaySettings('recorded'))
+    assert result.problems == []
+    assert result.instructions == ['one', 'three']
+    assert np.allclose(predicted(result)[:, 2], [0.03] * 3 + [0.05] * 3, atol=1e-7)
+
+
 def test_the_timer_takes_the_newest_image_at_each_tick(tmp_path, evaluate):
     folder = fake_bag.make_bag(tmp_path / 'bag', 60)
     result = evaluate(folder, settings=ReplaySettings('timer', rate_hz=10.0))

@@ -275,7 +275,7 @@ def test_a_signal_ends_the_node_with_code_zero_and_the_goal_with_an_error(policy
 
 @pytest.mark.parametrize(('parameters', 'complaint'), [
     ({'stratgy': 'dysl'}, "did you mean 'strategy'"),
-    ({'strategy': 'sparse'}, "expected one of ['dysl', 'dense']"),
+    ({'strategy': 'sparse'}, "expected one of ['dysl', 'dense', 'dysl_joint'"),
     ({'rate_hz': '-1.0'}, 'rate_hz'),
     ({'policy_factory': 'fake_policy:nothing'}, 'expected module:function'),
     ({'policy_factory': '""', 'checkpoint': '/nowhere'}, 'does not exist'),

@@ -8,9 +8,10 @@ import json
 import numpy as np
 import pytest
 
+from dysl_vla_ros.datasets.packed import ARRAYS
 from dysl_vla_ros.errors import DatasetError
 from dysl_vla_ros.training import collect as module
-from dysl_vla_ros.training.collect import ARRAYS, CollectConfig, collect
+from dysl_vla_ros.training.collect import CollectConfig, collect
 from dysl_vla_ros.training.dataset import Demonstrations
 
 pytest.importorskip('pybullet')
@@ -21,10 +22,8 @@ CONFIG = CollectConfig(image_size=16, chains=2, subtasks=1, workers=1, seed=3)
 
 def test_a_resumed_collection_equals_a_whole_one_and_can_be_read(tmp_path, monkeypatch):
     whole = collect(CONFIG, tmp_path / 'whole')
-    chains = tmp_path / 'parts/chains'
-    chains.mkdir(parents=True)
-    monkeypatch.setattr(module, '_collector', module.ChainCollector(CONFIG))
-    module._collect_to_file((1, str(chains)))  # as if stopped after the second chain
+    monkeypatch.setattr(module, '_worker', module._Worker(CONFIG, tmp_path / 'parts'))
+    module._collect_one(1)  # as if stopped after the second chain
     parts = collect(CONFIG, tmp_path / 'parts')
 
     manifests = [json.loads((f / 'manifest.json').read_text()) for f in (whole, parts)]
@@ -32,7 +31,7 @@ def test_a_resumed_collection_equals_a_whole_one_and_can_be_read(tmp_path, monke
     assert manifests[0]['frames'] > 0
     for name in (*(f'{a}.npy' for a in ARRAYS), 'episodes.json'):
         assert (whole / name).read_bytes() == (parts / name).read_bytes(), name
-    assert not chains.exists()
+    assert not (parts / 'chains').exists()
 
     data = Demonstrations([whole], held_out_every=1000)
     labels = data.arrays['actions']
@@ -47,7 +46,9 @@ def test_a_resumed_collection_equals_a_whole_one_and_can_be_read(tmp_path, monke
         collect(dataclasses.replace(CONFIG, seed=4), whole)
 
 
-@pytest.mark.parametrize('change', [{'chains': 0}, {'seed': -1}, {'clean_share': 1.5}])
+@pytest.mark.parametrize('change', [
+    {'chains': 0}, {'seed': -1}, {'clean_share': 1.5}, {'tasks': ()}, {'tasks': ('dance',)},
+    {'image_size': None}, {'depth': True}, {'held_out_every': -1}])
 def test_impossible_settings_are_refused(change):
     with pytest.raises(ValueError, match='must'):
         dataclasses.replace(CONFIG, **change)

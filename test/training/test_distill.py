@@ -151,6 +151,23 @@ def test_closed_controllers_leave_the_dense_output(trainer):
     assert extra == pytest.approx(config.skip_reward * saved, rel=1e-4)
 
 
+def test_certain_jumps_equal_open_controllers_and_train_the_adapters_alone(trainer):
+    modules = trainer.modules.requires_grad_(True)
+    for controller in modules.controllers.values():
+        torch.nn.init.zeros_(controller.out.weight)
+        torch.nn.init.constant_(controller.out.bias, 40.0)
+    batch = trainer.cache.windows(np.random.default_rng(0), 2, 4)
+    positions = draw_plan(trainer.partition, np.random.default_rng(1))
+    certain = controllers_loss(trainer.model, modules, batch, positions, trainer.config,
+                               must_jump=True)
+    opened = controllers_loss(trainer.model, modules, batch, positions, trainer.config)
+    assert certain.total.item() == pytest.approx(opened.total.item(), rel=1e-5)
+    assert certain.skip_probability == 1
+    certain.total.backward()
+    assert all(p.grad is None for p in modules.controllers.parameters())
+    assert modules.adapters[str(positions[0])].up.weight.grad.abs().sum() > 0
+
+
 def test_hardened_open_controllers_give_the_run_time_feature(trainer):
     """Straight-through training must see the features the executor produces."""
     modules = trainer.modules.requires_grad_(True)
@@ -283,7 +300,29 @@ def test_command_runs_from_yaml(config, weights, tmp_path, capsys):
 def test_shipped_configuration_is_valid_and_keeps_four_of_twelve():
     config = load_yaml(DistillConfig, share_directory() / 'config/distill_mini.yaml')
     assert static_count(12, config.static_share) == 4
-    assert [stage.name for stage in config.stages] == ['adapters', 'controllers', 'plans']
+    assert [stage.name for stage in config.stages] == ['adapters', 'jumps', 'controllers', 'plans']
+
+
+def test_training_goes_on_from_earlier_modules(trainer, weights, config, tmp_path):
+    content = {'static_layers': [0, trainer.model.n_layers - 1],
+               'n_layers': trainer.model.n_layers, 'adapter_rank': config.adapter_rank,
+               'controller_hidden': config.controller_hidden}
+    earlier = SkipModules(LayerPartition(content['n_layers'], tuple(content['static_layers'])),
+                          trainer.model.config.decoder.d_model, config.adapter_rank,
+                          config.controller_hidden)
+    folder = tmp_path / 'earlier'
+    folder.mkdir()
+    earlier.save(folder)
+    (folder / 'skipping.json').write_text(json.dumps(content))
+    again = Distillation(dataclasses.replace(config, start_from=str(folder)), weights,
+                         tmp_path / 'again')
+    assert again.partition == earlier.partition
+    for key, value in again.modules.state_dict().items():
+        assert torch.equal(value, earlier.state_dict()[key]), key
+    (folder / 'skipping.json').write_text(json.dumps({**content, 'adapter_rank': 3}))
+    with pytest.raises(ConfigError, match=r'start_from.*adapter_rank'):
+        Distillation(dataclasses.replace(config, start_from=str(folder)), weights,
+                     tmp_path / 'other')
 
 
 @pytest.mark.parametrize('change', [{'budget': 0.0}, {'drop_percentile': 80.0},

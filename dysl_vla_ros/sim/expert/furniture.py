@@ -1,6 +1,6 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A scripted expert for the eight furniture tasks, from privileged state.
+"""The eight furniture tasks: doors, switch and button, pushed with closed fingers.
 
 A state-feedback law, not a script of way-points: every call looks at the current pose and
 joint values only, so it recovers from disturbances and labels any state a learner visits.
@@ -8,14 +8,11 @@ Each task is one ``Contact``: where the tool must be, from which side it comes, 
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from dysl_vla_ros.control.action_spec import MAX_POSITION_STEP_M, MAX_ROTATION_STEP_RAD
-from dysl_vla_ros.errors import ContractError
-from dysl_vla_ros.sim.env import PlayTableEnv
-from dysl_vla_ros.sim.instructions import FURNITURE_TASKS
+from dysl_vla_ros.sim.expert.view import View
 
 NOMINAL_EULER = np.array([np.pi, 0.0, np.pi / 2])
 # Fingers point forward and down: the switch is out of reach with the tool pointing down.
@@ -52,47 +49,32 @@ class Contact:
     reach_m: float
 
 
-class ScriptedExpert:
-    """Closed-loop expert; ``reset(task)`` then ``act()`` once per control step."""
+class FurnitureLaw:
+    """State feedback for one furniture task; no memory but "lift off the button first"."""
 
-    def __init__(self, env: PlayTableEnv) -> None:
-        """Keep the environment whose privileged state is read."""
-        self.env = env
-        self._task = ''
-        self._must_release = False
-
-    def reset(self, task: str) -> None:
-        """Start a task.
-
-        Raises:
-            ContractError: If the task is not one of the eight furniture tasks.
-        """
-        if task not in FURNITURE_TASKS:
-            raise ContractError(f'the scripted expert knows {FURNITURE_TASKS}, not {task!r}')
-        self._task = task
-        state = self.env.get_state_obs()
-        height_above_button = state['robot_obs'][2] - self.env.scene.button_xyz[2]
-        near = np.linalg.norm(state['robot_obs'][:2] - self.env.scene.button_xyz[:2]) < 0.05
+    def __init__(self, task: str, view: View) -> None:
+        """Start a task at the current state."""
+        self._task, self._scene = task, view.scene
+        height_above_button = view.tcp[2] - self._scene.button_xyz[2]
+        near = np.linalg.norm(view.tcp[:2] - self._scene.button_xyz[:2]) < 0.05
         # A pressed button toggles on its next rising edge: lift off first.
         self._must_release = task.endswith('_led') and bool(near) and height_above_button < 0.06
 
-    def act(self, state: dict[str, Any] | None = None) -> np.ndarray:
+    def action(self, view: View) -> np.ndarray:
         """Return the (7,) relative action for the current state."""
-        state = state if state is not None else self.env.get_state_obs()
-        robot, scene = state['robot_obs'], state['scene_obs']
         wanted = _SWITCH_EULER if self._task.endswith('_lightbulb') else NOMINAL_EULER
-        turn = (wanted - robot[3:6] + np.pi) % (2 * np.pi) - np.pi
-        velocity = self._velocity(robot[:3], scene, is_turned=bool(np.abs(turn).max() < 0.25))
+        turn = (wanted - view.euler + np.pi) % (2 * np.pi) - np.pi
+        velocity = self._velocity(view, is_turned=bool(np.abs(turn).max() < 0.25))
         action = np.empty(7)
         action[:3] = np.clip(velocity, -1.0, 1.0)
         action[3:6] = np.clip(_ROTATION_GAIN * turn / MAX_ROTATION_STEP_RAD, -1.0, 1.0)
         action[6] = -1.0
         return action
 
-    def contact(self, scene_obs: np.ndarray) -> Contact:
-        """Contact geometry of the current task for the current joint values."""
-        scene = self.env.scene
-        slide, drawer, _, switch = scene_obs[:4]
+    def contact(self, view: View) -> Contact:
+        """Contact geometry of the task for the current joint values."""
+        scene = self._scene
+        slide, drawer, switch = view.slide, view.drawer, view.switch
         if self._task == 'open_drawer':  # hook the finger tips behind the handle bar
             return Contact(np.array([scene.drawer_x - 0.03, -0.212 - drawer, 0.375]), _DOWN,
                            -_FORWARD, 0.11, 0.03)
@@ -116,9 +98,10 @@ class ScriptedExpert:
         x, y, z = scene.button_xyz
         return Contact(np.array([x, y, z + 0.055]), _DOWN, _DOWN, 0.04, 0.025)
 
-    def _velocity(self, tcp: np.ndarray, scene_obs: np.ndarray, is_turned: bool) -> np.ndarray:
+    def _velocity(self, view: View, is_turned: bool) -> np.ndarray:
         """Commanded step in units of 0.02 m."""
-        contact = self.contact(scene_obs)
+        contact = self.contact(view)
+        tcp = view.tcp
         offset = tcp - contact.point
         if self._must_release:
             if offset[2] < 0.02:

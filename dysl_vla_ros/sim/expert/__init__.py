@@ -1,0 +1,7 @@
+# Copyright 2026 The dysl_vla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A scripted closed-loop expert for the 34 CALVIN tasks, from privileged state."""
+
+from dysl_vla_ros.sim.expert.expert import InfeasibleTask, ScriptedExpert
+
+__all__ = ['InfeasibleTask', 'ScriptedExpert']

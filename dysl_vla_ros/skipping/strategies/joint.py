@@ -1,0 +1,140 @@
+# Copyright 2026 The dysl_vla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""DySL-joint (ours): one decision per pass for all groups, after the first static layer.
+
+Plans are nested sets of jumps. A gate predicts for each plan an upper quantile of the action
+error it adds to the dense pass, as measured on demonstrations; the cheapest plan below a
+threshold runs. One host read per pass (design/method.md 15.1 to 15.3).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from dysl_vla_ros.errors import ConfigError
+from dysl_vla_ros.model.vla import DySLVLA
+from dysl_vla_ros.skipping.executor import LayerExecutor, Pass
+from dysl_vla_ros.skipping.modules import Adapter
+from dysl_vla_ros.skipping.partition import LayerPartition
+from dysl_vla_ros.skipping.step import GroupTrace
+from dysl_vla_ros.skipping.strategies.dysl import trace_groups
+from dysl_vla_ros.skipping.strategies.random_skip import Plan, plan_cost
+from dysl_vla_ros.skipping.strategy import Frame, PassStrategy, PolicyState
+
+MOTION_SIZE = 14  # last action (7), its change (6), whether there is one (1)
+
+
+def nested_plans(partition: LayerPartition, count: int) -> tuple[Plan, ...]:
+    """At most ``count`` plans from the cheapest to the one without a jump.
+
+    Every group is left at the same relative depth, so that a dearer plan runs all the layers of a
+    cheaper one.
+    """
+    plans: list[Plan] = []
+    for step in np.linspace(0.0, 1.0, count):
+        plan = tuple(g.first + round(float(step) * (g.landing - g.first))
+                     for g in partition.groups)
+        if plan not in plans:
+            plans.append(plan)
+    return tuple(plans)
+
+
+class JointModules(nn.Module):
+    """Adapters at the jumps of the plans, and the gate."""
+
+    def __init__(self, partition: LayerPartition, plans: Sequence[Plan], d_model: int,
+                 media_width: int, adapter_rank: int, hidden: int) -> None:
+        """Build one adapter per jump; the last plan has none."""
+        super().__init__()
+        self.partition = partition
+        jumps = sorted({p for plan in plans for p, g in zip(plan, partition.groups, strict=True)
+                        if p < g.landing})
+        self.adapters = nn.ModuleDict({str(j): Adapter(d_model, adapter_rank) for j in jumps})
+        self.norm = nn.LayerNorm(2 * d_model + 2 * media_width)
+        self.hidden = nn.Linear(2 * d_model + 2 * media_width + MOTION_SIZE, hidden)
+        self.out = nn.Linear(hidden, len(plans) - 1)
+        self.distance = nn.Linear(hidden, len(plans) - 1)  # auxiliary target, training only
+
+    def gate(self, x: torch.Tensor, media: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
+        """Predicted error gain per plan but the dense one, larger is worse.
+
+        Args:
+            x: (B, S, d) output of the first static layer.
+            media: (B, M, width) latents, static camera first.
+            motion: (B, MOTION_SIZE), see ``motion_features``.
+
+        Returns:
+            (B, plans - 1), in the order of the plans.
+        """
+        return self.out(self._hidden(self.pool(x, media), motion))
+
+    def predict(self, pooled: torch.Tensor,
+                motion: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Error gain and distance to the dense action, both (B, plans - 1)."""
+        hidden = self._hidden(pooled, motion)
+        return self.out(hidden), self.distance(hidden)
+
+    def pool(self, x: torch.Tensor, media: torch.Tensor,
+             mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Mean and maximum over real tokens, mean latent per camera: (B, 2 d + 2 width)."""
+        if mask is None:
+            mean, peak = x.mean(dim=1), x.amax(dim=1)
+        else:
+            keep = mask[..., None]
+            mean = (x * keep).sum(1) / keep.sum(1)
+            peak = x.masked_fill(~keep, torch.finfo(x.dtype).min).amax(1)
+        cameras = media.unflatten(1, (2, -1)).mean(dim=2).flatten(1)  # (B, 2 * width)
+        return torch.cat((mean, peak, cameras), dim=-1)
+
+    def _hidden(self, pooled: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
+        return functional.gelu(self.hidden(torch.cat((self.norm(pooled), motion), dim=-1)))
+
+
+def motion_features(recent: Sequence[np.ndarray]) -> np.ndarray:
+    """(MOTION_SIZE,) float32 from committed actions (7,): last one, its change, whether any."""
+    result = np.zeros(MOTION_SIZE, np.float32)
+    if recent:
+        result[:7], result[13] = recent[-1], 1.0
+    if len(recent) > 1:
+        result[7:13] = recent[-1][:6] - recent[-2][:6]
+    return result
+
+
+class JointGate(PassStrategy):
+    """Chooses the cheapest plan whose predicted error gain is at most ``threshold``."""
+
+    def __init__(self, model: DySLVLA, modules: JointModules, plans: Sequence[Plan],
+                 threshold: float) -> None:
+        """Prepare the plans.
+
+        Raises:
+            ConfigError: If the plans do not go from cheap to dense.
+        """
+        partition = modules.partition
+        costs = [plan_cost(partition, plan) for plan in plans]
+        if costs != sorted(set(costs)) or costs[-1] != model.n_layers:
+            raise ConfigError(f'dysl_joint: plans must cost more and more layers up to '
+                              f'{model.n_layers}, got {costs}')
+        super().__init__(model, 'dysl_joint', modules, {
+            'static_layers': list(partition.static), 'plans': [list(p) for p in plans],
+            'costs': costs, 'threshold': threshold})
+        self.joint, self.partition, self.plans = modules, partition, [tuple(p) for p in plans]
+        self.threshold = threshold
+        self.executor = LayerExecutor(model, modules)
+        self.dense_plan = len(self.plans) - 1
+
+    def run(self, frame: Frame, state: PolicyState) -> Pass:
+        """First layer, decision, the rest."""
+        media = frame.media
+        x = self.model.layers[0](frame.prompt, media)
+        motion = torch.from_numpy(motion_features(state.recent))[None].to(x)
+        allowed = self.joint.gate(x, media, motion)[0] <= self.threshold
+        chosen = functional.pad(allowed, (0, 1), value=True).byte().argmax()
+        return self.executor.run_plan(x, media, self.plans[int(chosen)], 1)
+
+    def groups(self, result: Pass, state: PolicyState) -> tuple[GroupTrace, ...]:
+        """Where each group was left."""
+        return trace_groups(self.partition, result, [g.first for g in self.partition.groups])
