@@ -72,5 +72,6 @@ def test_every_interface_field_is_documented():
 
 def test_scripts_can_be_executed():
     for path in ('.ci/run', 'scripts/with_ros.sh', 'scripts/build_interfaces.sh',
-                 'scripts/check_host.sh', 'scripts/policy_node', 'scripts/sim_bridge_node'):
+                 'scripts/check_host.sh', 'scripts/policy_node', 'scripts/sim_bridge_node',
+                 'scripts/bag_recorder_node', 'scripts/bag_player_node'):
         assert os.access(ROOT / path, os.X_OK), path

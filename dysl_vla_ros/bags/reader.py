@@ -33,8 +33,9 @@ from dysl_vla_ros.bags.typestore import decode, own_definitions, store_with, typ
 from dysl_vla_ros.errors import DatasetError
 from dysl_vla_ros.resources import PACKAGE
 
+# What rosbags raises on bytes that are not what they should be.
 _DAMAGE = (ReaderError, apsw.Error, zstd.ZstdError, EOFError, OSError, struct.error, ValueError,
-           IndexError, TypeError, MemoryError)
+           LookupError, TypeError, ArithmeticError, AssertionError, RuntimeError, MemoryError)
 
 
 @dataclass(frozen=True)

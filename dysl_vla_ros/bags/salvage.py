@@ -74,19 +74,22 @@ class DamagedFile:
             if file.read(len(_MAGIC)) != _MAGIC:
                 return
             for code, content in _mcap_records(file):
-                if code == _SCHEMA:
-                    (number,) = struct.unpack_from('<H', content)
-                    name, position = _text(content, 2)
-                    encoding, position = _text(content, position)
-                    schemas[number] = name
-                    self.definitions[name] = encoding, _text(content, position)[0]
-                elif code == _CHANNEL:
-                    number, schema = struct.unpack_from('<HH', content)
-                    channels[number] = _text(content, 4)[0], schemas.get(schema, '')
-                elif code == _MESSAGE:
-                    number, _, time_ns = struct.unpack_from('<HIQ', content)
-                    if number in channels:
-                        yield Found(*channels[number], time_ns, content[22:])
+                try:
+                    if code == _SCHEMA:
+                        (number,) = struct.unpack_from('<H', content)
+                        name, position = _text(content, 2)
+                        encoding, position = _text(content, position)
+                        schemas[number] = name
+                        self.definitions[name] = encoding, _text(content, position)[0]
+                    elif code == _CHANNEL:
+                        number, schema = struct.unpack_from('<HH', content)
+                        channels[number] = _text(content, 4)[0], schemas.get(schema, '')
+                    elif code == _MESSAGE:
+                        number, _, time_ns = struct.unpack_from('<HIQ', content)
+                        if number in channels:
+                            yield Found(*channels[number], time_ns, content[22:])
+                except (struct.error, UnicodeDecodeError):
+                    continue  # one damaged record
 
 
 def _text(content: bytes, position: int) -> tuple[str, int]:

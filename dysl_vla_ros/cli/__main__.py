@@ -34,6 +34,9 @@ COMMANDS = {
     'verify-reference': 'compare the network with recorded outputs of the originals',
     'distill': 'train adapters and controllers, or rival strategies, for a dense policy',
     'frontier': 'decoder time against action error of every strategy',
+    'play': 'play a rosbag2 into a running policy node, in lockstep or in real time',
+    'bag-parity': 'compare the policy node on a played bag with the offline run, action by action',
+    'offline-eval': 'run policies over rosbag2 recordings without ROS and compare the actions',
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 

@@ -36,12 +36,14 @@ class ClosedLoop:
         suite: Suite file.
         policy: Parameters of policy_node.
         bridge: Parameters of sim_bridge_node, beyond suite, results_dir and exit_when_done.
+        record_bag: New folder for a bag of all topics, or None.
     """
 
     folder: Path
     suite: Path
     policy: Parameters
     bridge: Parameters
+    record_bag: Path | None = None
 
     def run(self, progress: Callable[[list[str], str], None] | None = None) -> None:
         """Run the suite to its end.
@@ -55,16 +57,23 @@ class ClosedLoop:
             SimulationError: If a process ends early; quotes the end of its log.
         """
         prefix = ros_prefix()
-        environment = self._environment()
+        environment = process_environment()
         bridge_parameters = {**self.bridge, 'suite': str(self.suite.resolve()),
                              'results_dir': str(self.folder.resolve()), 'exit_when_done': True}
-        nodes: list[_Node] = []
+        nodes: list[NodeProcess] = []
         try:
+            if self.record_bag is not None:
+                # It must listen before the first message is sent.
+                nodes.append(NodeProcess(
+                    'bag_recorder_node', prefix + command(
+                        'bag_recorder_node', {'bag': str(self.record_bag.resolve())}),
+                    environment, self.folder / 'bag_recorder_node.log'))
+                nodes[-1].wait_for('recording')
             for name, parameters in (('policy_node', self.policy),
                                      ('sim_bridge_node', bridge_parameters)):
-                nodes.append(_Node(name, prefix + command(name, parameters), environment,
+                nodes.append(NodeProcess(name, prefix + command(name, parameters), environment,
                                    self.folder / f'{name}.log'))
-            policy, bridge = nodes
+            policy, bridge = nodes[-2:]
             while (code := bridge.process.poll()) is None:
                 if policy.process.poll() is not None:
                     raise SimulationError(policy.ended())
@@ -81,14 +90,15 @@ class ClosedLoop:
             for node in nodes:
                 node.wait()
 
-    @staticmethod
-    def _environment() -> dict[str, str]:
-        environment = {**os.environ, 'PYTHONUNBUFFERED': '1'}
-        # Two runs on one machine must not hear each other.
-        environment.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 101))
-        environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-        environment.setdefault('OMP_NUM_THREADS', '1')
-        return environment
+
+def process_environment() -> dict[str, str]:
+    """Environment of the nodes: a DDS domain of their own, on this machine only."""
+    environment = {**os.environ, 'PYTHONUNBUFFERED': '1'}
+    # Two runs on one machine must not hear each other.
+    environment.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 101))
+    environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    environment.setdefault('OMP_NUM_THREADS', '1')
+    return environment
 
 
 def command(node: str, parameters: Parameters) -> list[str]:
@@ -125,7 +135,7 @@ def ros_prefix() -> list[str]:
                       'or evaluate without ROS by --in-process')
 
 
-class _Node:
+class NodeProcess:
     """One process with its log file and its last line."""
 
     def __init__(self, name: str, words: list[str], environment: dict[str, str],
@@ -146,6 +156,17 @@ class _Node:
                 file.flush()
                 if line.strip():
                     self.last_line = line.strip()
+
+    def wait_for(self, text: str) -> None:
+        """Wait until the process has said this.
+
+        Raises:
+            SimulationError: If it ends before; quotes the end of its log.
+        """
+        while not self.log.is_file() or text not in self.log.read_text(encoding='utf-8'):
+            if self.process.poll() is not None:
+                raise SimulationError(self.ended())
+            time.sleep(_POLL_S / 10)
 
     def ended(self) -> str:
         """Message about an unexpected end."""

@@ -66,13 +66,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="the play table's (default: %(default)s)", default=RENDERER)
     parser.add_argument('--workers', type=int, default=1, help='processes with --in-process')
     parser.add_argument('--videos', action='store_true', help='record videos')
+    parser.add_argument('--record-bag', metavar='DIR',
+                        help='record all topics into this new rosbag2 (over ROS only)')
     parser.add_argument('--save-suite', help='write the suite to this file and stop')
 
 
 def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, device: str = 'cpu',
               transport: str = 'ros', workers: int = 1, videos: bool = False,
               mode: str = 'lockstep', budget: float | None = None, renderer: str = RENDERER,
-              command_interface: str = 'action') -> dict[str, Any]:
+              command_interface: str = 'action',
+              record_bag: str | None = None) -> dict[str, Any]:
     """Run a suite into a new results folder with a progress bar.
 
     Returns:
@@ -102,6 +105,8 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
         raise ConfigError('--mode live runs over ROS; leave out --in-process')
     if command_interface != 'action' and transport != 'ros':
         raise ConfigError('--command-interface runs over ROS; leave out --in-process')
+    if record_bag and transport != 'ros':
+        raise ConfigError('--record-bag records what goes over ROS; leave out --in-process')
     weights = resolve(checkpoint)
     config = {'suite': suite.name, **suite.metadata, 'episodes': len(suite),
               'strategy': strategy, 'budget': budget, 'device': device,
@@ -126,7 +131,8 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
                  'trigger': 'timer' if mode == 'live' else 'observation',
                  'use_sim_time': mode == 'live', **_ADAPTERS[command_interface]},
                 {'scene': suite.metadata.get('scene', 'calvin_scene_D'), 'mode': mode,
-                 'renderer': renderer, 'command_interface': command_interface})
+                 'renderer': renderer, 'command_interface': command_interface},
+                Path(record_bag) if record_bag else None)
             loop.run(lambda done, line: bar.update(task, completed=len(done), info=_short(line)))
         else:
             factory = CheckpointFactory(str(weights), strategy,
@@ -151,7 +157,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or f'runs/{suite.name}-{args.strategy}-{time.strftime("%Y%m%d-%H%M%S")}'
     results = run_suite(suite, Path(out), args.strategy, args.checkpoint, args.device,
                         args.transport, args.workers, args.videos, args.mode, args.budget,
-                        args.renderer, args.command_interface)
+                        args.renderer, args.command_interface, args.record_bag)
     from dysl_vla_ros.cli import tables
     tables.show_scores([results])
     tables.show_costs([results])

@@ -100,7 +100,7 @@ def draw_timeline(recording: Recording, path: Path) -> Path:
             axes.axvline(step * period, color=_EVENT, linewidth=0.7, linestyle=':')
     _mark_subtasks(recording, (heat, line, grip), period)
     for axes in (heat, line, grip):
-        _style(axes)
+        style(axes)
     grip.set_xlim(*span)
     figure.align_ylabels()
     figure.savefig(path)
@@ -152,7 +152,7 @@ def draw_latency(values: Mapping[str, np.ndarray], path: Path, label: str) -> Pa
     axes.set_xlabel(f'{label} in milliseconds (last bar: and more)')
     axes.set_yticks([])
     axes.set_ylabel('share of steps')
-    _style(axes)
+    style(axes)
     figure.savefig(path)
     return path
 
@@ -175,12 +175,13 @@ def draw_layer_shares(shares: Mapping[str, list[float]], path: Path) -> Path:
         longest = max(len(s) for s in filled.values())
         axes.set_xticks(range(0, longest, max(1, longest // 12)))
         axes.legend(frameon=False, fontsize=8, ncols=len(filled), loc='upper right')
-    _style(axes)
+    style(axes)
     figure.savefig(path)
     return path
 
 
-def _style(axes: Any) -> None:
+def style(axes: Any) -> None:
+    """Give axes the look of our reports."""
     for side in ('top', 'right'):
         axes.spines[side].set_visible(False)
     for side in ('left', 'bottom'):

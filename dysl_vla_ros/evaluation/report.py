@@ -8,14 +8,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
 import json
 from pathlib import Path
 import shutil
-from string import Template
 from typing import Any
 
 from dysl_vla_ros.evaluation import plots
+from dysl_vla_ros.evaluation.html import bullet_list as _list
+from dysl_vla_ros.evaluation.html import fill_template
+from dysl_vla_ros.evaluation.html import number as _number
+from dysl_vla_ros.evaluation.html import table as _table
 from dysl_vla_ros.evaluation.metrics import paired_difference
 from dysl_vla_ros.evaluation.recording import Recording, read_recordings
 from dysl_vla_ros.evaluation.results import read_results
@@ -71,16 +73,15 @@ def write_report(folders: Sequence[str | Path], out: str | Path,
     assets = out / 'assets'
     shutil.rmtree(assets, ignore_errors=True)
     assets.mkdir(parents=True)
-    template = Template(files('dysl_vla_ros.evaluation').joinpath('report_template.html')
-                        .read_text(encoding='utf-8'))
     first = runs[0].results
     subtitle = (f'Suite {first["suite"]}, scene '
                 f'{first["manifest"]["config"].get("scene", "calvin_scene_D")}, over '
                 + ('ROS 2 in lockstep' if first['transport'] == 'ros' else 'one process (no ROS)')
                 + f'. {first["manifest"]["date"][:10]}, {first["manifest"]["processor"]}.')
-    page = template.substitute(
-        title=escape(title), subtitle=escape(subtitle), tiles=_tiles(runs), scores=_scores(runs),
-        costs=_costs(runs, assets), chains=_chains(runs, assets),
+    page = fill_template(
+        'report_template.html', title=escape(title), subtitle=escape(subtitle),
+        tiles=_tiles(runs), scores=_scores(runs), costs=_costs(runs, assets),
+        chains=_chains(runs, assets),
         not_measured=_list([*notes, *NOT_MEASURED]), manifest=_manifest(runs))
     index = out / 'index.html'
     index.write_text(page, encoding='utf-8')
@@ -93,26 +94,11 @@ def _read(folder: str | Path) -> _Run:
     return _Run(results, read_recordings(folder, order))
 
 
-def _number(value: float | None, digits: int = 2, unit: str = '') -> str:
-    return 'not measured' if value is None else f'{value:.{digits}f}{unit}'
-
-
 def _interval(estimate: dict[str, Any], percent: bool) -> str:
     scale, digits, unit = (100, 0, ' %') if percent else (1, 2, '')
     return (f'{scale * estimate["value"]:.{digits}f}{unit} <small>'
             f'[{scale * estimate["low"]:.{digits}f}, {scale * estimate["high"]:.{digits}f}]'
             '</small>')
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """HTML table; cells are HTML already."""
-    cells = ''.join('<tr>' + ''.join(f'<td>{c}</td>' for c in row) + '</tr>' for row in rows)
-    return ('<div class="scroll"><table><thead><tr>' + ''.join(f'<th>{h}</th>' for h in head)
-            + f'</tr></thead><tbody>{cells}</tbody></table></div>')
-
-
-def _list(items: Sequence[str]) -> str:
-    return '<ul>' + ''.join(f'<li>{escape(item)}</li>' for item in items) + '</ul>'
 
 
 def _tiles(runs: Sequence[_Run]) -> str:

@@ -66,7 +66,7 @@ def test_what_was_written_is_read_back(make_bag, options):
         assert bag.decode(messages[0]).data == 'open the drawer'
         action = bag.decode([m for m in messages if m.topic == '/policy_node/action'][3])
         assert ns_from_time(action.header.stamp) == FIRST_NS + 3 * 33_333_333
-        assert np.allclose(action.translation, [3 / 255, 3e-3, 0.16])
+        assert np.allclose(action.translation, [3 / 255, 3e-3, 0.15])
 
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])

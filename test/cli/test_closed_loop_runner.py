@@ -33,12 +33,12 @@ def loop(tmp_path, fakes_for_children):
 @needs_ros
 def test_a_suite_runs_to_its_end_and_nothing_stays(loop, monkeypatch):
     started = []
-    original = closed_loop._Node.__init__
+    original = closed_loop.NodeProcess.__init__
 
     def remember(self, *args):
         original(self, *args)
         started.append(self)
-    monkeypatch.setattr(closed_loop._Node, '__init__', remember)
+    monkeypatch.setattr(closed_loop.NodeProcess, '__init__', remember)
     seen = []
     this = loop()
     this.run(lambda done, line: seen.append(len(done)))

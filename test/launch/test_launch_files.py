@@ -55,3 +55,13 @@ def test_the_description_can_be_built(path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert len(module.generate_launch_description().entities) > 5
+
+
+def test_the_recording_lists_every_topic_of_a_bag():
+    from dysl_vla_ros.bags.topics import TOPICS
+    tree = ast.parse((ROOT / 'launch' / 'record.launch.py').read_text())
+    listed = next(ast.literal_eval(node.value) for node in tree.body
+                  if isinstance(node, ast.Assign) and node.targets[0].id == 'TOPICS')
+    assert {'/' + name.lstrip('/') for name in listed} == {t.name for t in TOPICS.values()}
+    is_global = {t.name for t in TOPICS.values() if t.quality in ('clock', 'diagnostics')}
+    assert {name for name in listed if name.startswith('/')} == is_global

@@ -197,7 +197,7 @@ def launch(graph):
 
     def launch(name, environment=None, **parameters):
         defaults = {'policy_node': {'policy_factory': 'fake_policy:create'},
-                    'sim_bridge_node': {'env_factory': 'fake_world:create'}}[name]
+                    'sim_bridge_node': {'env_factory': 'fake_world:create'}}.get(name, {})
         node = Node(name, graph.domain_id, {**defaults, **parameters}, environment or {})
         nodes.append(node)
         return node
