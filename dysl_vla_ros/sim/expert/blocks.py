@@ -45,6 +45,7 @@ class BlockPlans:
     def __init__(self, arm: Arm) -> None:
         """Plan for ``arm``."""
         self.arm = arm
+        self._misses = 0
 
     def block(self, name: str) -> Block:
         """Where the block is now."""
@@ -63,7 +64,16 @@ class BlockPlans:
         # A turn beyond the wrist's reach is made in two.
         found = grasps(arm.view, self.block(name), place, turn) \
             or grasps(arm.view, self.block(name), place, turn / 2)
-        return bool(found) and (yield from self._take(name, found[0], place))
+        if not found:
+            return False
+        # After a miss a clearly different grasp: the same one would miss again.
+        first = found[0]
+        others = [g for g in found if abs(g.yaw - first.yaw) > 0.1 or g.tilt != first.tilt
+                  or np.linalg.norm(g.offset - first.offset) > 0.006]
+        choices = [first, *others[:3]]
+        has_taken = yield from self._take(name, choices[self._misses % len(choices)], place)
+        self._misses += not has_taken
+        return has_taken
 
     def _take(self, name: str, grasp: Grasp, place: str) -> Motion:
         arm = self.arm
