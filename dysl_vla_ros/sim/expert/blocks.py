@@ -10,14 +10,13 @@ import numpy as np
 from dysl_vla_ros.sim.expert.furniture import FurnitureLaw
 from dysl_vla_ros.sim.expert.grasping import (
     MAX_TURN_RAD,
-    NOMINAL_YAW,
     Grasp,
     clearance,
     free_spot,
     grasps,
     is_clear_of_button,
 )
-from dysl_vla_ros.sim.expert.motion import CLOSE, OPEN, Arm, Motion
+from dysl_vla_ros.sim.expert.motion import CLOSE, NOMINAL_YAW, OPEN, Arm, Motion
 from dysl_vla_ros.sim.expert.view import (
     DESK_EDGE_Y_M,
     DESK_Z_M,

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from dysl_vla_ros.sim.expert.motion import NOMINAL_YAW
 from dysl_vla_ros.sim.expert.view import (
     DESK_EDGE_Y_M,
     DRAWER_FRONT_Y_M,
@@ -18,7 +19,6 @@ from dysl_vla_ros.sim.expert.view import (
     tool_euler,
 )
 
-NOMINAL_YAW = math.pi / 2
 MAX_TURN_RAD = math.radians(126)  # from the nominal yaw, before the wrist is at its stop
 MAX_GRASP_M = 0.062
 # Beyond the inner face at full opening: a finger's thickness and some air.
