@@ -10,14 +10,13 @@ import numpy as np
 from dysl_vla_ros.sim.expert.furniture import FurnitureLaw
 from dysl_vla_ros.sim.expert.grasping import (
     MAX_TURN_RAD,
-    NOMINAL_YAW,
     Grasp,
     clearance,
     free_spot,
     grasps,
     is_clear_of_button,
 )
-from dysl_vla_ros.sim.expert.motion import CLOSE, OPEN, Arm, Motion
+from dysl_vla_ros.sim.expert.motion import CLOSE, NOMINAL_YAW, OPEN, Arm, Motion
 from dysl_vla_ros.sim.expert.view import (
     DESK_EDGE_Y_M,
     DESK_Z_M,
@@ -45,6 +44,7 @@ class BlockPlans:
     def __init__(self, arm: Arm) -> None:
         """Plan for ``arm``."""
         self.arm = arm
+        self._misses = 0
 
     def block(self, name: str) -> Block:
         """Where the block is now."""
@@ -63,7 +63,16 @@ class BlockPlans:
         # A turn beyond the wrist's reach is made in two.
         found = grasps(arm.view, self.block(name), place, turn) \
             or grasps(arm.view, self.block(name), place, turn / 2)
-        return bool(found) and (yield from self._take(name, found[0], place))
+        if not found:
+            return False
+        # After a miss a clearly different grasp: the same one would miss again.
+        first = found[0]
+        others = [g for g in found if abs(g.yaw - first.yaw) > 0.1 or g.tilt != first.tilt
+                  or np.linalg.norm(g.offset - first.offset) > 0.006]
+        choices = [first, *others[:3]]
+        has_taken = yield from self._take(name, choices[self._misses % len(choices)], place)
+        self._misses += not has_taken
+        return has_taken
 
     def _take(self, name: str, grasp: Grasp, place: str) -> Motion:
         arm = self.arm

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from dysl_vla_ros.sim.expert.motion import NOMINAL_YAW
 from dysl_vla_ros.sim.expert.view import (
     DESK_EDGE_Y_M,
     DRAWER_FRONT_Y_M,
@@ -18,12 +19,12 @@ from dysl_vla_ros.sim.expert.view import (
     tool_euler,
 )
 
-NOMINAL_YAW = math.pi / 2
 MAX_TURN_RAD = math.radians(126)  # from the nominal yaw, before the wrist is at its stop
 MAX_GRASP_M = 0.062
 # Beyond the inner face at full opening: a finger's thickness and some air.
 _FINGER_CENTRE_M, _FINGER_HALF_M = 0.05, 0.013
-_CABINET_TILTS = (0.9, 0.7, 1.1)
+_INNER_HALF_M = 0.037
+_CABINET_TILTS = (0.9, 0.7)  # more, and the forearm meets the desk
 _ASKEW = (0.0, -0.15, 0.15, -0.3, 0.3)
 _DOOR_DEPTH_M = 0.026  # in y, before the plane of the cabinet's front
 # Outline of open fingers and hand in the tool frame.
@@ -131,6 +132,8 @@ def _rate_in_cabinet(view: View, block: Block, yaw: float, tilt: float, shift: f
     offset = shift * tool[:, 1] + np.array([0.0, 0.0, 0.004])
     cost = 1.0 * askew + 8.0 * abs(shift) + 0.3 * abs(tilt - _CABINET_TILTS[0]) \
         + 0.1 * abs(yaw - NOMINAL_YAW)
+    # The block must fit between the fingers even where they are askew.
+    cost += 40.0 * max(0.0, block.half_along(tool[:, 1]) + abs(shift) - _INNER_HALF_M)
     for finger in _fingers(block.position + offset, yaw):
         cost += 40.0 * _among_blocks(view, block, finger)
     for back in (0.0, 0.03):  # in place, and a little before

@@ -20,11 +20,23 @@ from dysl_vla_ros.sim.expert.view import (
 
 Motion = Generator[np.ndarray, None, bool]
 OPEN, CLOSE = 1.0, -1.0
+NOMINAL_YAW = np.pi / 2
 SAFE_Z_M = 0.57       # tool height for travel over blocks
 CARRY_Z_M = 0.62      # the same with a block in the hand
 FRONT_Y_M = -0.06     # in front of door handle and switch
 _SETTLED_M = 0.0008
 _CONTAINER_RIM_Z_M = 0.5
+
+
+def _turn(goal: np.ndarray, euler: np.ndarray) -> np.ndarray:
+    """Euler step from ``euler`` to ``goal``: the shortest, but never past the wrist's stop.
+
+    The yaw that faces away from the robot's nominal one cannot be crossed.
+    """
+    turn = (goal - euler + np.pi) % (2 * np.pi) - np.pi
+    yaws = (np.array([goal[2], euler[2]]) - NOMINAL_YAW + np.pi) % (2 * np.pi) - np.pi
+    turn[2] = yaws[0] - yaws[1]
+    return turn
 
 
 class Arm:
@@ -39,7 +51,7 @@ class Arm:
                speed: float = 1.0) -> np.ndarray:
         """One action that takes the stored target towards a pose, straight."""
         shift = (position - self.view.target[:3]) / MAX_POSITION_STEP_M
-        turn = (euler - self.view.target[3:] + np.pi) % (2 * np.pi) - np.pi
+        turn = _turn(euler, self.view.target[3:])
         shift *= min(1.0, speed / max(float(np.abs(shift).max()), 1e-9))
         return np.array([*shift, *np.clip(turn / MAX_ROTATION_STEP_RAD, -1.0, 1.0), gripper])
 
@@ -63,7 +75,7 @@ class Arm:
             turn = (euler - self.view.euler + np.pi) % (2 * np.pi) - np.pi
             if np.abs(turn).max() < tolerance_rad and np.linalg.norm(error) < tolerance_m:
                 return True
-            lag = (euler - self.view.target[3:] + np.pi) % (2 * np.pi) - np.pi
+            lag = _turn(euler, self.view.target[3:])
             has_arrived = np.abs(lag).max() < 1e-3 \
                 and np.linalg.norm(position + correction - self.view.target[:3]) < 1e-3
             if has_arrived and correct and np.linalg.norm(correction) < 0.03:
