@@ -32,7 +32,8 @@ def test_help_imports_nothing_heavy(command):
 
 @pytest.mark.parametrize('command', COMMANDS)
 def test_every_command_has_the_two_functions(command):
-    module = importlib.import_module(f'dysl_vla_ros.cli.{command}')
+    module = importlib.import_module(
+        f'dysl_vla_ros.cli.{command.replace("-", "_")}')
     assert callable(module.add_arguments)
     assert callable(module.run)
 
