@@ -267,7 +267,7 @@ class PolicyNode(LifecycleNode):
                 self._is_input_lost = False
                 self.get_logger().info('observations are back')
             if self.parameters.trigger == 'observation' and self._worker is not None:
-                self._act_on_complete_set(stream)
+                self._act_on_complete_set(stream, stamp_ns)
 
     def _see_pose(self, message) -> None:
         try:
@@ -285,7 +285,7 @@ class PolicyNode(LifecycleNode):
                 and self.parameters.trigger == 'timer':
             self._worker.submit_reset(self._session.instruction)
 
-    def _act_on_complete_set(self, stream: str) -> None:
+    def _act_on_complete_set(self, stream: str, stamp_ns: int) -> None:
         assembly = self._assembler.complete()
         if assembly is None or self._session is None:
             return
@@ -294,7 +294,8 @@ class PolicyNode(LifecycleNode):
             self._assembler.clear()
         elif assembly.stamp_ns != self._acted_stamp_ns:
             self._submit(assembly)
-        elif stream == self._streams[0] and self._cached is not None:
+        elif stream == self._streams[0] and stamp_ns == assembly.stamp_ns \
+                and self._cached is not None:
             # The observation was sent again: our answer got lost. Same stamp, same action.
             self._counters.resent += 1
             self._arm.repeat()

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Without these, an action without instruction, with a wrong stamp or NaN could go unnoticed."""
 
+from collections import Counter
 import signal
 
 import numpy as np
@@ -54,12 +55,15 @@ def policy(graph, launch, camera):
             request = ExecuteInstruction.Goal(instruction=instruction, max_steps=max_steps)
             return graph.call(lambda: client.send_goal_async(request))
 
+        node.published = Counter()
+
         def act(stamp_ns, red=0):
             """Publish an observation (again and again, as the bridge does) until answered."""
             def answer():
                 return [a for a in node.actions if stamp(a) == stamp_ns]
             for _ in range(60):
                 camera(stamp_ns, red)
+                node.published[stamp_ns] += 1
                 with graph.condition:
                     if graph.condition.wait_for(answer, 1.0):
                         return answer()[0]
@@ -107,6 +111,16 @@ def test_a_repeated_observation_is_answered_with_the_same_action(policy, graph, 
     graph.wait(lambda: len(node.actions) > count, 'the cached action')
     assert node.actions[-1] == first
     assert node.act(3 * 10**9).step == 1
+
+
+def test_a_new_observation_does_not_repeat_the_answer_before(policy):
+    node = policy()
+    node.goal()
+    for second in (2, 3, 4, 5):
+        node.act(second * 10**9)
+    answers = Counter(stamp(a) for a in node.actions)
+    assert set(answers) == set(node.published)
+    assert all(answers[s] <= node.published[s] for s in answers), answers
 
 
 @pytest.fixture
