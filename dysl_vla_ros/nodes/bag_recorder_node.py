@@ -47,6 +47,7 @@ class BagRecorderNode(Node):
         if not p.bag:
             raise ConfigError('bag_recorder_node: parameter bag is empty; expected a new folder')
         self._count, self._start_ns = 0, time.time_ns()
+        self._seen: set[str] = set()
         # Remappings and the namespace decide under which name a topic is recorded.
         names = {key: self.resolve_topic_name(_relative(topic)) for key, topic in TOPICS.items()}
         self._writer = BagWriter(p.bag, p.storage, p.compressed, names)
@@ -67,6 +68,9 @@ class BagRecorderNode(Node):
             time_ns = max(info['source_timestamp'], self._start_ns)
             self._writer.write_raw(name, topic.type, raw, time_ns)
             self._count += 1
+            if name not in self._seen:
+                self._seen.add(name)
+                self.get_logger().info(f'first message on {name}')
         return write
 
     def close(self) -> None:

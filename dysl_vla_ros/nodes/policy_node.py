@@ -130,7 +130,7 @@ class PolicyNode(LifecycleNode):
             return keep(entity, lambda e: e.destroy())
 
         self._actions = keep(self.create_lifecycle_publisher(
-            EndEffectorAction, '~/action', qos.COMMAND), self.destroy_lifecycle_publisher)
+            EndEffectorAction, '~/action', qos.COMMAND_OFFER), self.destroy_lifecycle_publisher)
         self._stats = keep(self.create_lifecycle_publisher(
             InferenceStats, '~/inference_stats', qos.STATISTICS), self.destroy_lifecycle_publisher)
         self._description = keep(self.create_publisher(

@@ -23,6 +23,8 @@ def sensor(reliability: ReliabilityPolicy) -> QoSProfile:
 
 # Actions: the receiver must not miss one, and a late one is worse than none.
 COMMAND = _profile(1, reliable=True)
+# Their sender keeps a few: with one, a new action replaces the last before a recorder had it.
+COMMAND_OFFER = _profile(10, reliable=True)
 # Statistics: a reader may be a little slow.
 STATISTICS = _profile(10, reliable=True)
 # Instruction, task status, description: late joiners get the newest value.

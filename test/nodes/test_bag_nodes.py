@@ -95,6 +95,9 @@ def test_the_recorder_keeps_every_step_of_the_closed_loop(launch, graph, tmp_pat
     recorder.wait_for('recording 12 topics')
     launch('sim_bridge_node', {'DYSL_FAKE_TASK_STEPS': '15'})
     launch('policy_node')
+    # What was sent before the recorder had found a sender is not in the bag.
+    for topic in ('/clock', '/policy_node/policy_description'):
+        recorder.wait_for(f'first message on {topic}')
     client = graph.node.create_client(ResetEpisode, 'sim_bridge_node/reset_episode')
     assert client.wait_for_service(30)
     request = ResetEpisode.Request(subtasks=['open_drawer', 'close_drawer'])
