@@ -8,6 +8,7 @@ space (ament share folder) and a pip install (``<prefix>/share``).
 
 import os
 from pathlib import Path
+import subprocess
 import sys
 
 from dysl_vla_ros.errors import ConfigError
@@ -41,3 +42,15 @@ def resolve(path: str | Path) -> Path:
     if text.startswith(prefix):
         return share_directory() / text[len(prefix):]
     return Path(text).expanduser()
+
+
+def source_git(*arguments: str) -> str | None:
+    """Output of git in the source checkout, or None without one (an installed package)."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / '.git').exists():  # a repository further up is not ours
+        return None
+    try:
+        return subprocess.run(['git', '-C', str(root), *arguments], capture_output=True,
+                              text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -9,11 +9,11 @@ import json
 import os
 from pathlib import Path
 import platform
-import subprocess
 from typing import Any
 
 from dysl_vla_ros import __version__
 from dysl_vla_ros.errors import CheckpointError
+from dysl_vla_ros.resources import source_git
 
 PACKAGES = ('torch', 'numpy', 'pybullet', 'safetensors', 'opencv-python-headless',
             'imageio-ffmpeg')
@@ -62,15 +62,8 @@ def describe_checkpoint(folder: Path | None) -> dict[str, Any] | None:
 
 
 def _commit() -> str | None:
-    root = Path(__file__).resolve().parents[2]
-    if not (root / '.git').exists():  # installed: a repository further up is not ours
-        return None
-    try:
-        commit = subprocess.run(['git', '-C', str(root), 'rev-parse', 'HEAD'], check=True,
-                                capture_output=True, text=True).stdout.strip()
-        changes = subprocess.run(['git', '-C', str(root), 'status', '--porcelain'], check=True,
-                                 capture_output=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
+    commit, changes = source_git('rev-parse', 'HEAD'), source_git('status', '--porcelain')
+    if commit is None or changes is None:
         return None
     return commit + (' with local changes' if changes else '')
 

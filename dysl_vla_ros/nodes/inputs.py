@@ -18,7 +18,12 @@ from dysl_vla_ros.errors import ContractError
 from dysl_vla_ros.nodes import messages, qos
 from dysl_vla_ros.nodes.parameters import PolicyParameters
 from dysl_vla_ros.observation.assembler import ObservationAssembler
-from dysl_vla_ros.observation.messages import IMAGES, PROPRIOCEPTION
+from dysl_vla_ros.observation.messages import (
+    IMAGES,
+    PROPRIOCEPTION,
+    observation_from_messages,
+)
+from dysl_vla_ros.observation.observation import Observation
 from dysl_vla_ros.observation.ring import Sample
 
 JOINTS, POSE = PROPRIOCEPTION
@@ -61,23 +66,27 @@ class Inputs:
         self._arrived(stream, messages.ns_from_time(message.header.stamp), message)
 
     # ------------------------------------------------------------------ decoding
-    def images(self, samples: dict[str, Sample]) -> list[np.ndarray]:
-        """Decode both cameras to (H, W, 3) uint8 RGB.
+    def observation(self, samples: dict[str, Sample], gripper: float,
+                    stamp_ns: int) -> Observation:
+        """Decode what one control step sees; ``gripper`` is the last command, -1 or +1.
 
         Raises:
-            ContractError: If an image is broken or its camera frozen; names the stream.
+            ContractError: If an image is broken, its camera frozen, or a joint missing; names the
+                stream.
             ConfigError: If an encoding needs a package that is not there.
         """
-        decoded = []
-        for name in IMAGES:
-            try:
-                image = messages.image_from_message(samples[name].value)
-            except ContractError as error:
-                raise ContractError(f'{name}: {error}') from error
-            if self._p.max_identical_images:
-                self._refuse_frozen(name, image)
-            decoded.append(image)
-        return decoded
+        return observation_from_messages(
+            {name: sample.value for name, sample in samples.items()}, gripper, stamp_ns,
+            self._decode, self._p.arm_joints, self._p.finger_joints)
+
+    def _decode(self, name: str, message) -> np.ndarray:
+        try:
+            image = messages.image_from_message(message)
+        except ContractError as error:
+            raise ContractError(f'{name}: {error}') from error
+        if self._p.max_identical_images:
+            self._refuse_frozen(name, image)
+        return image
 
     def _refuse_frozen(self, name: str, image: np.ndarray) -> None:
         previous, count = self._identical.get(name, (None, 0))
@@ -86,18 +95,6 @@ class Inputs:
         self._identical[name] = image, count
         if count >= self._p.max_identical_images:
             raise ContractError(f'{name}: frozen, {count + 1} images with the same bytes')
-
-    def robot_obs(self, samples: dict[str, Sample], gripper: float) -> np.ndarray | None:
-        """CALVIN's robot_obs (15,), or None if the policy has no proprioception.
-
-        Raises:
-            ContractError: If a joint is missing.
-        """
-        if JOINTS not in samples:
-            return None
-        return messages.robot_obs_from_messages(samples[JOINTS].value, samples[POSE].value,
-                                                gripper, self._p.arm_joints,
-                                                self._p.finger_joints)
 
     # ------------------------------------------------------------------ health
     def duplicates(self) -> str:

@@ -43,7 +43,6 @@ from dysl_vla_ros.nodes.process import run_node
 from dysl_vla_ros.nodes.session import Counters, Job, Session, instruction_problem, shortened
 from dysl_vla_ros.nodes.worker import PolicyWorker
 from dysl_vla_ros.observation.assembler import Assembly, ObservationAssembler, StreamState
-from dysl_vla_ros.observation.observation import Observation
 
 _WATCH_S = 0.1
 _MAX_AHEAD_NS = 100_000_000  # skew between two hosts' clocks that is tolerated
@@ -364,9 +363,8 @@ class PolicyNode(LifecycleNode):
         samples = job.assembly.samples
         try:
             measured = messages.pose_from_message(samples[POSE].value) if POSE in samples else None
-            robot_obs = self._inputs.robot_obs(samples, job.gripper_command)
-            observation = Observation(*self._inputs.images(samples), robot_obs,
-                                      job.assembly.stamp_ns)
+            observation = self._inputs.observation(samples, job.gripper_command,
+                                                   job.assembly.stamp_ns)
         except DySLVLAError as error:
             self._refuse_observation(str(error))
             return

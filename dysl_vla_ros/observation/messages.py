@@ -72,14 +72,19 @@ def robot_obs_from_messages(joints: Any, pose: Any, gripper_command: float,
 
 def observation_from_messages(
         samples: Mapping[str, Any], gripper_command: float, stamp_ns: int,
-        decode: Callable[[Any], np.ndarray] = image_from_message) -> Observation:
+        decode: Callable[[str, Any], np.ndarray] = lambda _, message: image_from_message(message),
+        arm_joints: tuple[str, ...] = ARM_JOINTS,
+        finger_joints: tuple[str, ...] = FINGER_JOINTS) -> Observation:
     """Build the observation of one control step.
 
     Args:
         samples: Message by stream: both of IMAGES and, if the policy uses it, PROPRIOCEPTION.
         gripper_command: The last gripper command, -1 or +1.
         stamp_ns: Time of the observation.
-        decode: Unpacks an image message; the node's also asks cv_bridge.
+        decode: Unpacks the image message of a stream; the node's also asks cv_bridge and
+            refuses a frozen camera.
+        arm_joints: Names of the arm joints, in CALVIN's order.
+        finger_joints: Names of the fingers; their positions add up to the width.
 
     Raises:
         ContractError: If an image or the joint states cannot be decoded.
@@ -87,8 +92,9 @@ def observation_from_messages(
     robot_obs = None
     if PROPRIOCEPTION[0] in samples:
         joints, pose = (samples[name] for name in PROPRIOCEPTION)
-        robot_obs = robot_obs_from_messages(joints, pose, gripper_command)
-    static, gripper = (decode(samples[name]) for name in IMAGES)
+        robot_obs = robot_obs_from_messages(joints, pose, gripper_command, arm_joints,
+                                            finger_joints)
+    static, gripper = (decode(name, samples[name]) for name in IMAGES)
     return Observation(static, gripper, robot_obs, stamp_ns)
 
 

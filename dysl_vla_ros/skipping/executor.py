@@ -5,7 +5,7 @@
 A skipped layer costs nothing: neither its cross-attention nor its block is called.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 import math
 from typing import Protocol
@@ -94,23 +94,11 @@ class LayerExecutor:
             media: (1, M, width) latents.
             allow_points: l_i per group.
         """
-        result = Pass(x)
-        j, n = 0, len(self.layers)
-        while j < n:
-            group = self.group[j]
-            if group >= 0 and j >= allow_points[group] \
-                    and self.controllers[j](x).item() > self.logit_threshold:  # type: ignore[misc]
-                if result.first_jump is None:
-                    result.first_jump = (j, x)
-                result.jumps.append((j, self.landing[j]))
-                x = self.adapters[j](x)  # type: ignore[misc]
-                j = self.landing[j]
-            else:
-                x = self.layers[j](x, media)
-                result.executed.append(j)
-                j += 1
-        result.x = x
-        return result
+        def leaves(j: int, group: int, x: torch.Tensor) -> bool:
+            return j >= allow_points[group] \
+                and self.controllers[j](x).item() > self.logit_threshold  # type: ignore[misc]
+
+        return self._run(x, media, 0, leaves)
 
     def run_plan(self, x: torch.Tensor, media: torch.Tensor, plan: Sequence[int],
                  first_layer: int = 0) -> Pass:
@@ -122,11 +110,16 @@ class LayerExecutor:
             plan: Per group the layer at which it is left; its landing layer for no jump.
             first_layer: A static layer; the layers before it have run.
         """
+        return self._run(x, media, first_layer, lambda j, group, _: plan[group] == j)
+
+    def _run(self, x: torch.Tensor, media: torch.Tensor, first_layer: int,
+             leaves: Callable[[int, int, torch.Tensor], bool]) -> Pass:
+        """Run from ``first_layer``; ``leaves(layer, group, x)``: whether to jump out there."""
         result = Pass(x, list(range(first_layer)))
         j, n = first_layer, len(self.layers)
         while j < n:
             group = self.group[j]
-            if group >= 0 and plan[group] == j:
+            if group >= 0 and leaves(j, group, x):
                 if result.first_jump is None:
                     result.first_jump = (j, x)
                 result.jumps.append((j, self.landing[j]))

@@ -35,6 +35,16 @@ class Adapter(nn.Module):
         return x + self.up(functional.gelu(self.down(self.norm(x))))
 
 
+def mean_and_peak(x: torch.Tensor,
+                  mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and maximum over real tokens: (B, S, d), mask (B, S) or None -> (B, d) twice."""
+    if mask is None:
+        return x.mean(dim=1), x.amax(dim=1)
+    keep = mask[..., None]
+    return (x * keep).sum(1) / keep.sum(1), \
+        x.masked_fill(~keep, torch.finfo(x.dtype).min).amax(1)
+
+
 class Controller(nn.Module):
     """c_j: logit of the skip probability of the whole sequence."""
 
@@ -48,13 +58,7 @@ class Controller(nn.Module):
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """(B, S, d), mask (B, S) True on real tokens -> logits (B,)."""
-        if mask is None:
-            mean, peak = x.mean(dim=1), x.amax(dim=1)
-        else:
-            keep = mask[..., None]
-            mean = (x * keep).sum(1) / keep.sum(1)
-            peak = x.masked_fill(~keep, torch.finfo(x.dtype).min).amax(1)
-        pooled = self.norm(torch.cat((mean, peak), dim=-1))
+        pooled = self.norm(torch.cat(mean_and_peak(x, mask), dim=-1))
         return self.out(functional.gelu(self.hidden(pooled))).squeeze(-1)
 
 

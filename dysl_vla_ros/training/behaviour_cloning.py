@@ -31,6 +31,7 @@ from dysl_vla_ros.training.curves import plot_curves
 from dysl_vla_ros.training.dataset import Batch, Demonstrations, draw_shifts, shift_images
 from dysl_vla_ros.training.losses import LocalisationHead, action_loss
 from dysl_vla_ros.training.provenance import git_commit
+from dysl_vla_ros.training.resume import warmup_cosine, write_checkpoint
 
 # The last projection of each residual branch of a decoder layer.
 _RESIDUAL_OUTPUTS = ('gated_cross_attn_layer.attn.to_out.weight',
@@ -179,23 +180,18 @@ class BehaviourCloning:
     def save_checkpoint(self) -> None:
         """Write the resumable state atomically."""
         state = self.state
-        temporary = self._checkpoint.with_suffix('.tmp')
-        torch.save({
+        write_checkpoint(self._checkpoint, {
             'model': state.model.state_dict(), 'average': state.average.state_dict(),
             'auxiliary': state.auxiliary.state_dict(), 'optimiser': state.optimiser.state_dict(),
             'generator': state.generator.get_state(), 'torch': torch.get_rng_state(),
             'rng': json.dumps(state.rng.bit_generator.state), 'step': state.step,
-            'history': json.dumps(state.history)}, temporary)
-        temporary.replace(self._checkpoint)
+            'history': json.dumps(state.history)})
 
     def learning_rate(self, step: int) -> float:
         """Linear warm-up, then cosine to 2 % of the peak."""
         config = self.config
-        if step < config.warmup_steps:
-            return config.learning_rate * (step + 1) / config.warmup_steps
-        share = (step - config.warmup_steps) / max(1, self.total_steps - config.warmup_steps)
-        return float(config.learning_rate
-                     * (0.02 + 0.49 * (1 + np.cos(np.pi * min(1.0, share)))))
+        return warmup_cosine(config.learning_rate, step, self.total_steps, config.warmup_steps,
+                             0.02)
 
     def phase(self, step: int) -> Phase:
         """Phase that step belongs to."""

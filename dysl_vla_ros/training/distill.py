@@ -31,6 +31,7 @@ from dysl_vla_ros.training.curves import plot_curves
 from dysl_vla_ros.training.dataset import Demonstrations
 from dysl_vla_ros.training.distill_config import DistillConfig
 from dysl_vla_ros.training.provenance import git_commit
+from dysl_vla_ros.training.resume import read_checkpoint, warmup_cosine, write_checkpoint
 from dysl_vla_ros.training.skip_data import MediaCache
 
 Report = Callable[[int, dict[str, float]], None]
@@ -126,12 +127,7 @@ class Distillation:
         self.optimiser = torch.optim.AdamW(trained.parameters(), weight_decay=0.01)
 
     def _resume(self) -> None:
-        saved = torch.load(self._checkpoint, weights_only=True)
-        identity = json.loads(saved['identity'])
-        different = [k for k, v in self.identity.items() if identity.get(k) != v]
-        if different:
-            raise ConfigError(f'{self._checkpoint}: made with other {", ".join(different)}; '
-                              'choose another run folder or delete it')
+        saved = read_checkpoint(self._checkpoint, self.identity)
         self.step = saved['step']
         self._enter(saved['stage'])
         self.modules.load_state_dict(saved['modules'])
@@ -143,23 +139,18 @@ class Distillation:
 
     def save_checkpoint(self) -> None:
         """Write the resumable state atomically."""
-        temporary = self._checkpoint.with_suffix('.tmp')
-        torch.save({
+        write_checkpoint(self._checkpoint, {
             'identity': json.dumps(self.identity), 'step': self.step, 'stage': self._stage,
             'modules': self.modules.state_dict(), 'optimiser': self.optimiser.state_dict(),
             'rng': json.dumps(self.rng.bit_generator.state),
             'history': json.dumps(self.history),
-            'relative_error': json.dumps(self.relative_error)}, temporary)
-        temporary.replace(self._checkpoint)
+            'relative_error': json.dumps(self.relative_error)})
 
     def learning_rate(self, stage: int, step: int) -> float:
         """Linear warm-up, then cosine to 5 % of the stage's peak."""
         options = self.config.stages[stage]
         warmup = min(self.config.warmup_steps, max(1, options.steps // 4))
-        if step < warmup:
-            return options.learning_rate * (step + 1) / warmup
-        share = (step - warmup) / max(1, options.steps - warmup)
-        return float(options.learning_rate * (0.05 + 0.475 * (1 + np.cos(np.pi * share))))
+        return warmup_cosine(options.learning_rate, step, options.steps, warmup, 0.05)
 
     def train_step(self) -> dict[str, float]:
         """One optimiser step; returns the losses."""

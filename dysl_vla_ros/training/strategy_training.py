@@ -23,7 +23,6 @@ from dysl_vla_ros.model.vla import DySLVLA
 from dysl_vla_ros.skipping.policy import DySLPolicy
 from dysl_vla_ros.skipping.registry import FIXED
 from dysl_vla_ros.skipping.strategy_file import Setting, StrategyFile
-from dysl_vla_ros.training.behaviour_cloning import git_commit
 from dysl_vla_ros.training.budget import hold_budgets
 from dysl_vla_ros.training.calibrate import Replay, replay
 from dysl_vla_ros.training.curves import plot_curves
@@ -34,6 +33,8 @@ from dysl_vla_ros.training.dysl_recipes import (
     JointRecipe,
     RandomRecipe,
 )
+from dysl_vla_ros.training.provenance import git_commit
+from dysl_vla_ros.training.resume import read_checkpoint, warmup_cosine, write_checkpoint
 from dysl_vla_ros.training.rival_recipes import (
     DeerRecipe,
     FixedRecipe,
@@ -123,12 +124,7 @@ class StrategyTraining:
         return self.folder / f'{self.name}.pt'
 
     def _resume(self) -> None:
-        saved = torch.load(self._checkpoint, weights_only=True)
-        identity = json.loads(saved['identity'])
-        different = [k for k, v in self.identity.items() if identity.get(k) != v]
-        if different:
-            raise ConfigError(f'{self._checkpoint}: made with other {", ".join(different)}; '
-                              'choose another run folder or delete it')
+        saved = read_checkpoint(self._checkpoint, self.identity)
         assert self.recipe.modules is not None
         self.step = saved['step']
         self.recipe.modules.load_state_dict(saved['modules'])
@@ -139,22 +135,17 @@ class StrategyTraining:
     def save_checkpoint(self) -> None:
         """Write the resumable state atomically."""
         assert self.recipe.modules is not None
-        temporary = self._checkpoint.with_suffix('.tmp')
-        torch.save({
+        write_checkpoint(self._checkpoint, {
             'identity': json.dumps(self.identity), 'step': self.step,
             'modules': self.recipe.modules.state_dict(),
             'optimiser': self.optimiser.state_dict(),
             'rng': json.dumps(self.rng.bit_generator.state),
-            'history': json.dumps(self.history)}, temporary)
-        temporary.replace(self._checkpoint)
+            'history': json.dumps(self.history)})
 
     def learning_rate(self, step: int) -> float:
         """Linear warm-up, then cosine to 5 % of the peak."""
-        config, steps = self.config, max(1, self.recipe.steps)
-        if step < config.warmup_steps:
-            return config.learning_rate * (step + 1) / config.warmup_steps
-        share = (step - config.warmup_steps) / max(1, steps - config.warmup_steps)
-        return float(config.learning_rate * (0.05 + 0.475 * (1 + np.cos(np.pi * share))))
+        return warmup_cosine(self.config.learning_rate, step, self.recipe.steps,
+                             self.config.warmup_steps, 0.05)
 
     def train_step(self) -> dict[str, float]:
         """One optimiser step; returns the losses."""

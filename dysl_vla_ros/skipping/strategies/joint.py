@@ -17,7 +17,7 @@ from torch.nn import functional
 from dysl_vla_ros.errors import ConfigError
 from dysl_vla_ros.model.vla import DySLVLA
 from dysl_vla_ros.skipping.executor import LayerExecutor, Pass
-from dysl_vla_ros.skipping.modules import Adapter
+from dysl_vla_ros.skipping.modules import Adapter, mean_and_peak
 from dysl_vla_ros.skipping.partition import LayerPartition
 from dysl_vla_ros.skipping.step import GroupTrace
 from dysl_vla_ros.skipping.strategies.dysl import trace_groups
@@ -80,14 +80,8 @@ class JointModules(nn.Module):
     def pool(self, x: torch.Tensor, media: torch.Tensor,
              mask: torch.Tensor | None = None) -> torch.Tensor:
         """Mean and maximum over real tokens, mean latent per camera: (B, 2 d + 2 width)."""
-        if mask is None:
-            mean, peak = x.mean(dim=1), x.amax(dim=1)
-        else:
-            keep = mask[..., None]
-            mean = (x * keep).sum(1) / keep.sum(1)
-            peak = x.masked_fill(~keep, torch.finfo(x.dtype).min).amax(1)
         cameras = media.unflatten(1, (2, -1)).mean(dim=2).flatten(1)  # (B, 2 * width)
-        return torch.cat((mean, peak, cameras), dim=-1)
+        return torch.cat((*mean_and_peak(x, mask), cameras), dim=-1)
 
     def _hidden(self, pooled: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
         return functional.gelu(self.hidden(torch.cat((self.norm(pooled), motion), dim=-1)))
