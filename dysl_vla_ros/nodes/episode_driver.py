@@ -83,6 +83,7 @@ class EpisodeDriver:
         self._env: Any = None
         self._is_world_used = False
         self._time = SimulatedTime()
+        self._is_running_suite = bool(suite)
         self._requests: list[tuple[EpisodeSpec, threading.Event]] = []  # guarded by the GIL
         self._is_stopping = False
         self._status: dict[str, Any] = {}
@@ -96,6 +97,11 @@ class EpisodeDriver:
     def now_ns(self) -> int:
         """Simulated time."""
         return self._time.now_ns
+
+    @property
+    def is_running_suite(self) -> bool:
+        """Whether episodes of the suite are left: a stray request must not touch their scores."""
+        return self._is_running_suite
 
     def start(self) -> None:
         """Begin."""
@@ -123,6 +129,7 @@ class EpisodeDriver:
             self._log.info(f'world ready, mode {self._p.mode}, {len(self._suite)} episode(s)')
             for spec in self._suite:
                 self.results.append(self._run_episode(spec))
+            self._is_running_suite = False
             if self._suite:
                 self._announce(TaskStatus.FINISHED, f'{len(self._suite)} episodes')
                 succeeded = True
@@ -137,6 +144,7 @@ class EpisodeDriver:
             if not succeeded:
                 self._done(False)
         finally:
+            self._is_running_suite = False
             if self._recorder is not None:
                 self._recorder.discard()  # an interrupted attempt leaves nothing
             if self._env is not None:

@@ -92,6 +92,9 @@ class SimBridgeNode(Node):
     # ------------------------------------------------------------------ callbacks
     def _on_reset(self, request: ResetEpisode.Request,
                   response: ResetEpisode.Response) -> ResetEpisode.Response:
+        if self._driver.is_running_suite:
+            response.message = 'refused: a suite is running'
+            return response
         try:
             spec = self._spec(request)
         except (DySLVLAError, ValueError) as error:

@@ -161,6 +161,21 @@ def test_a_wrong_request_is_refused_with_a_reason(launch, reset):
     assert '2 instructions for 1 subtasks' in response.message
 
 
+def test_a_request_during_a_suite_is_refused_and_the_suite_goes_on(
+        graph, launch, reset, status, world_log, tmp_path):
+    from dysl_vla_ros.evaluation.suites import demo_chains, save_suite
+    suite = save_suite(demo_chains(1), tmp_path / 'suite.json')
+    bridge = launch('sim_bridge_node', world_log.environment, suite=suite)
+    response = reset()  # the suite waits for a policy
+    assert not response.success
+    assert 'a suite is running' in response.message
+    policy = launch('policy_node')
+    graph.wait(lambda: any(name == 'FINISHED' for name, _ in states(status)), 'the suite')
+    assert len(world_log()) == 1 + 5 * 20
+    assert reset().success  # idle again
+    assert (policy.stop(), bridge.stop()) == (0, 0)
+
+
 @pytest.mark.sim
 def test_the_play_table_runs_in_the_loop(graph, launch, reset, status):
     bridge = launch('sim_bridge_node', env_factory='""')
