@@ -62,7 +62,7 @@ class BagPlayerParameters:
 
 
 class Answers:
-    """Actions and statistics by stamp, until they are taken.
+    """Actions and statistics by stamp and step, until they are taken.
 
     A queue deeper than the node's own subscribers have: a controller wants the newest action, a
     record wants all of them.
@@ -71,8 +71,9 @@ class Answers:
     def __init__(self, node: Node, base: str) -> None:
         """Subscribe to the policy node called ``base``."""
         self._condition = threading.Condition()
-        self._found: dict[str, dict[int, Any]] = {'action': {}, 'inference_stats': {}}  # guarded
-        self._taken_ns = -1
+        # By (stamp, step); guarded.
+        self._found: dict[str, dict[tuple[int, int], Any]] = {'action': {}, 'inference_stats': {}}
+        self._taken: tuple[int, int] | None = None
         profile = QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
         for name, kind in (('action', EndEffectorAction), ('inference_stats', InferenceStats)):
             node.create_subscription(
@@ -80,25 +81,27 @@ class Answers:
                 profile)
 
     def _store(self, name: str, message: Any) -> None:
-        stamp_ns = messages.ns_from_time(message.header.stamp)
+        # Two steps may have one stamp: with a timer, when only one camera has a newer image.
+        answer = messages.ns_from_time(message.header.stamp), int(message.step)
         with self._condition:
-            if stamp_ns != self._taken_ns:  # else the node repeated its last answer
-                self._found[name][stamp_ns] = message
+            if answer != self._taken:  # else the node repeated its last answer
+                self._found[name][answer] = message
                 self._condition.notify_all()
 
     def wait(self, stamp_ns: int, timeout_s: float) -> bool:
         """Wait until both are there."""
         with self._condition:
             return self._condition.wait_for(
-                lambda: all(stamp_ns in found for found in self._found.values()), timeout_s)
+                lambda: all(any(stamp == stamp_ns for stamp, _ in found)
+                            for found in self._found.values()), timeout_s)
 
     def take(self) -> list[tuple[int, Any, Any]]:
         """Remove and return (stamp, action, statistics) of those that are complete, in order."""
         with self._condition:
             actions, stats = self._found.values()
-            complete = sorted(actions.keys() & stats.keys())
-            self._taken_ns = complete[-1] if complete else self._taken_ns
-            return [(stamp, actions.pop(stamp), stats.pop(stamp)) for stamp in complete]
+            complete = [answer for answer in actions if answer in stats]
+            self._taken = complete[-1] if complete else self._taken
+            return [(answer[0], actions.pop(answer), stats.pop(answer)) for answer in complete]
 
 
 class Stopped(Exception):
