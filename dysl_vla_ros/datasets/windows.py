@@ -14,15 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dysl_vla_ros.calvin_hash import fnv1
 from dysl_vla_ros.errors import DatasetError
-
-
-def fnv1(text: str) -> int:
-    """CALVIN's 32-bit hash: the FNV-1 recurrence from 0 over the UTF-16-LE bytes of ``text``."""
-    value = 0
-    for byte in text.encode('utf-16-le'):
-        value = (value * 16777619 % 2**32) ^ byte
-    return value
 
 
 @dataclass(frozen=True)

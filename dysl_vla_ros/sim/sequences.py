@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from dysl_vla_ros.calvin_hash import fnv1
 from dysl_vla_ros.errors import SimulationError
 from dysl_vla_ros.sim.instructions import TASKS
 from dysl_vla_ros.sim.scene import DRAWER_RANGE_M, SWITCH_RANGE_M
@@ -222,11 +223,8 @@ def get_sequences(count: int = TOTAL) -> list[Sequence]:
 
 # ---------------------------------------------------------------------- start states
 def state_seed(state: State) -> int:
-    """Seed of a start state: FNV-1 from 0 over the UTF-16-LE bytes of its values' text."""
-    value = 0
-    for byte in str(state.values()).encode('utf-16-le'):
-        value = (value * 16777619 % 2**32) ^ byte
-    return value
+    """Seed of a start state: CALVIN's hash of its values' text."""
+    return fnv1(str(state.values()))
 
 
 def get_env_state_for_initial_condition(state: State) -> tuple[np.ndarray, np.ndarray]:

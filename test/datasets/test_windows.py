@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from dysl_vla_ros.datasets.windows import CALVIN_VISION, ROBOFLAMINGO, Windowing, fnv1, pad
+from dysl_vla_ros.calvin_hash import fnv1
+from dysl_vla_ros.datasets.windows import CALVIN_VISION, ROBOFLAMINGO, Windowing, pad
 from dysl_vla_ros.errors import DatasetError
 
 
