@@ -12,7 +12,7 @@ from dysl_vla_ros.sim.env import PlayTableEnv
 from dysl_vla_ros.sim.expert.blocks import BlockPlans
 from dysl_vla_ros.sim.expert.furniture import FurnitureLaw
 from dysl_vla_ros.sim.expert.motion import OPEN, SAFE_Z_M, Arm
-from dysl_vla_ros.sim.expert.preconditions import why_infeasible
+from dysl_vla_ros.sim.expert.preconditions import hangs_in_hand, why_infeasible
 from dysl_vla_ros.sim.expert.view import DESK_Z_M, View
 from dysl_vla_ros.sim.instructions import FURNITURE_TASKS
 
@@ -83,6 +83,9 @@ class ScriptedExpert:
     def _run(self) -> Plan:
         if self._task not in _NEEDS_BLOCK_IN_HAND:
             yield from self._free_the_hand()
+        words = self._task.split('_')
+        if words[0] == 'push' and hangs_in_hand(self._start, f'block_{words[1]}'):
+            self._start = self._arm.view  # it is pushed from where it was laid down
         if self._task in FURNITURE_TASKS:
             law = FurnitureLaw(self._task, self._arm.view)
             while True:

@@ -35,8 +35,19 @@ def why_infeasible(view: View, task: str) -> str | None:
     return _other(view, task)
 
 
+def hangs_in_hand(view: View, name: str) -> bool:
+    """Whether the hand holds the block above everything, as unstacking may end.
+
+    Whoever needs it on the table then lays it there first.
+    """
+    held = view.held()
+    return held is not None and held.name == name and view.place(held) in ('air', 'stacked')
+
+
 def _wrong_place(view: View, name: str, wanted: str) -> str | None:
     place = view.place(view.blocks[name])
+    if wanted == 'table' and hangs_in_hand(view, name):
+        return None
     if place != wanted:
         return f'{name}: expected it in or on the {wanted}, it is: {place}'
     if wanted == 'drawer':
@@ -52,7 +63,8 @@ def _closed_drawer(view: View, needed_m: float = _MIN_OPEN_DRAWER_M) -> str | No
 
 def _other(view: View, task: str) -> str | None:
     if task == 'push_into_drawer':
-        if all(view.place(block) != 'table' for block in view.blocks.values()):
+        if all(view.place(block) != 'table' and not hangs_in_hand(view, block.name)
+               for block in view.blocks.values()):
             return 'no block lies on the table'
         return _closed_drawer(view)
     if task == 'stack_block':
