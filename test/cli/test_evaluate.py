@@ -78,3 +78,19 @@ def test_live_mode_needs_ros(tmp_path, weights, faked, capsys):
     assert main(['evaluate', '--suite', 'demo', '--in-process', '--mode', 'live',
                  '--checkpoint', weights, '--out', str(tmp_path / 'run')]) == 1
     assert '--mode live runs over ROS' in capsys.readouterr().err
+
+
+def test_the_expert_is_a_strategy_without_weights(tmp_path, capsys):
+    out = tmp_path / 'run'
+    suite = tmp_path / 'suite.json'
+    from dysl_vla_ros.evaluation.expert import single_episode
+    from dysl_vla_ros.evaluation.suites import Suite, save_suite
+    save_suite(Suite('one', (single_episode('calvin_scene_D', 'turn_on_led', 0),)), suite)
+    assert main(['evaluate', '--suite', str(suite), '--strategy', 'expert', '--in-process',
+                 '--checkpoint', 'no such folder', '--out', str(out)]) == 0
+    results = json.loads((out / 'results.json').read_text())
+    assert results['strategy'] == 'expert'
+    assert results['metrics']['average_length']['value'] == 1.0
+    assert results['manifest']['checkpoint'] is None
+    assert results['manifest']['config']['privileged_state'] is True
+    assert '(privileged' in capsys.readouterr().out
