@@ -36,9 +36,9 @@ def show_scores(runs: Sequence[dict[str, Any]], console: Console | None = None) 
         tasks.add_row(name, *[f'{round(e["value"] * e["count"])}/{e["count"]}' if e else '-'
                               for e in estimates])
     console.print(tasks)
-    if len(runs) == 2:
-        difference = paired_difference(runs[0]['episodes'], runs[1]['episodes'])
-        console.print(f'{runs[0]["strategy"]} - {runs[1]["strategy"]}, paired by episode: '
+    for other in runs[1:]:
+        difference = paired_difference(runs[0]['episodes'], other['episodes'])
+        console.print(f'{runs[0]["strategy"]} - {other["strategy"]}, paired by episode: '
                       f'{difference.value:+.2f} subtasks [{difference.low:+.2f}, '
                       f'{difference.high:+.2f}], {difference.count} episodes')
 

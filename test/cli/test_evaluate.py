@@ -74,6 +74,20 @@ def test_the_demo_compares_both_strategies_and_writes_the_report(
     assert 'The dense comparison ran 1 of 2 chains' in page
 
 
+def test_the_demo_may_show_the_upper_bound_beside_the_policies(
+        tmp_path, weights, faked, monkeypatch, capsys):
+    from dysl_vla_ros.evaluation import expert_policy
+    monkeypatch.setattr(expert_policy, 'ExpertFactory', lambda *_: FakeFactory('expert', 5))
+    assert main(['demo', '--in-process', '--no-videos', '--chains', '1', '--expert',
+                 '--checkpoint', weights, '--runs', str(tmp_path / 'runs'),
+                 '--out', str(tmp_path / 'report')]) == 0
+    output = capsys.readouterr().out
+    assert 'dysl - dense, paired' in output
+    assert 'dysl - expert, paired' in output
+    page = (tmp_path / 'report' / 'index.html').read_text()
+    assert page.count('expert (privileged state)') >= 3
+
+
 def test_live_mode_needs_ros(tmp_path, weights, faked, capsys):
     assert main(['evaluate', '--suite', 'demo', '--in-process', '--mode', 'live',
                  '--checkpoint', weights, '--out', str(tmp_path / 'run')]) == 1
