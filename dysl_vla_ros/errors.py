@@ -24,6 +24,10 @@ class ContractError(DySLVLAError):
     """An observation or action breaks its contract (shape, dtype, range, finiteness)."""
 
 
+class InstructionError(ContractError):
+    """What the instruction asks for cannot be done: unknown words, or not from this state."""
+
+
 class SimulationError(DySLVLAError):
     """The simulated world cannot be built or was asked for something impossible."""
 

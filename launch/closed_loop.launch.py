@@ -34,6 +34,7 @@ ARGUMENTS = (
     ('device', 'cpu', 'Torch device, for example cpu or cuda:0'),
     ('policy_factory', '', 'module:function of a scripted policy; empty loads the checkpoint'),
     ('env_factory', '', 'module:function of another world; empty uses the play table'),
+    ('publish_scene_state', 'false', 'Privileged state for the scripted expert'),
     ('autostart', 'true', 'Configure and activate the policy at start'),
     ('respawn', 'false', 'Start the policy node again when it dies'),
     ('log_level', 'info', 'debug, info, warn, error or fatal'),
@@ -62,7 +63,7 @@ def generate_launch_description():
         params_file=LaunchConfiguration('policy_params_file'), trigger=trigger)
     sim = include(
         'sim.launch.py',
-        ('namespace', 'mode', 'suite', 'results_dir', 'env_factory', 'exit_when_done',
-         'log_level'),
+        ('namespace', 'mode', 'suite', 'results_dir', 'env_factory', 'publish_scene_state',
+         'exit_when_done', 'log_level'),
         params_file=LaunchConfiguration('sim_params_file'))
     return LaunchDescription([*arguments, policy, sim])

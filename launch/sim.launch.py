@@ -29,6 +29,7 @@ ARGUMENTS = (
      'for a reset service call'),
     ('results_dir', '', 'Folder for recordings; empty records nothing'),
     ('env_factory', '', 'module:function of another world; empty uses the play table'),
+    ('publish_scene_state', 'false', 'Privileged state for the scripted expert'),
     ('exit_when_done', 'false', 'Shut the launch down after the suite'),
     ('log_level', 'info', 'debug, info, warn, error or fatal'),
 )
@@ -53,7 +54,8 @@ def generate_launch_description():
         namespace=LaunchConfiguration('namespace'), output='screen', emulate_tty=True,
         parameters=[LaunchConfiguration('params_file'), {
             'mode': text('mode'), 'suite': text('suite'), 'results_dir': text('results_dir'),
-            'env_factory': text('env_factory'), 'exit_when_done': flag('exit_when_done')}],
+            'env_factory': text('env_factory'), 'exit_when_done': flag('exit_when_done'),
+            'publish_scene_state': flag('publish_scene_state')}],
         arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')])
     end = RegisterEventHandler(
         OnProcessExit(target_action=node,

@@ -5,7 +5,8 @@
     make demo            or: scripts/with_ros.sh .venv/bin/dysl-vla demo
 
 The chains are fixed by a seed. Both strategies run the same chains with the same weights, one
-after the other. Writes <runs>/dysl, <runs>/dense and <out>/index.html.
+after the other; with --expert the scripted expert runs them too, as the upper bound. Writes
+<runs>/dysl, <runs>/dense, <runs>/expert and <out>/index.html.
 """
 
 import argparse
@@ -20,10 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--chains', type=int, default=3, help='number of chains')
     parser.add_argument('--dense-chains', type=int,
                         help='chains of the dense comparison (default: as many)')
+    parser.add_argument('--expert', action='store_true',
+                        help='also the scripted expert (privileged state): the upper bound')
     parser.add_argument('--device', default='cpu', help='torch device')
     parser.add_argument('--out', default='report', help='folder of the report')
     parser.add_argument('--runs', default='runs/demo',
-                        help='results folder; its dysl and dense parts are replaced')
+                        help='results folder; its parts of these names are replaced')
     parser.add_argument('--in-process', action='store_true', help='without ROS')
     parser.add_argument('--no-videos', action='store_true', help='save the encoding time')
 
@@ -36,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     from dysl_vla_ros.cli import tables
     from dysl_vla_ros.cli.evaluate import run_suite
-    from dysl_vla_ros.evaluation.manifest import describe_checkpoint
+    from dysl_vla_ros.evaluation.manifest import EXPERT, describe_checkpoint
     from dysl_vla_ros.evaluation.report import write_report
     from dysl_vla_ros.evaluation.suites import build_suite
     from dysl_vla_ros.resources import resolve
@@ -44,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     begin = time.perf_counter()
     counts = {'dysl': args.chains,
               'dense': args.dense_chains if args.dense_chains is not None else args.chains}
+    if args.expert:
+        counts[EXPERT] = args.chains
     counts = {strategy: count for strategy, count in counts.items() if count > 0}
     describe_checkpoint(resolve(args.checkpoint))  # before an old result is removed
     folders, results = [], []

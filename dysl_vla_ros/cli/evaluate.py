@@ -5,7 +5,8 @@
     dysl-vla evaluate --suite furniture-singles --count 100 --strategy dysl --out runs/singles
 
 Over ROS (default, two processes) or in one process (``--in-process``, for development). Lockstep
-gives scores; ``--mode live`` lets the world run at 30 Hz and shows what delay costs.
+gives scores; ``--mode live`` lets the world run at 30 Hz and shows what delay costs. ``--strategy
+expert`` runs the scripted expert on privileged state: the upper bound.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from pathlib import Path
 import time
 from typing import TYPE_CHECKING, Any
 
-from dysl_vla_ros.evaluation.manifest import RENDERER
+from dysl_vla_ros.evaluation.manifest import EXPERT, RENDERER
 from dysl_vla_ros.skipping.names import STRATEGIES
 
 if TYPE_CHECKING:
@@ -40,8 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seed', type=int, default=0, help='seed of the suite')
     parser.add_argument('--max-steps', type=int, default=360,
                         help='control steps per subtask, for built suites (CALVIN: 360)')
-    parser.add_argument('--strategy', choices=tuple(STRATEGIES), default='dysl', metavar='NAME',
-                        help=', '.join(STRATEGIES))
+    parser.add_argument('--strategy', choices=(*STRATEGIES, EXPERT), default='dysl',
+                        metavar='NAME', help=f'{", ".join(STRATEGIES)}; or {EXPERT}: scripted, '
+                                             'from privileged state, without weights')
     parser.add_argument('--budget', type=float,
                         help='mean share of decoder layers, one that the strategy was calibrated '
                              'for (default: that of its files)')
@@ -92,7 +94,11 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
     from dysl_vla_ros.cli.closed_loop import ClosedLoop
     from dysl_vla_ros.errors import ConfigError
     from dysl_vla_ros.evaluation import recording
-    from dysl_vla_ros.evaluation.inprocess import CheckpointFactory, evaluate_parallel
+    from dysl_vla_ros.evaluation.inprocess import (
+        CheckpointFactory,
+        Factory,
+        evaluate_parallel,
+    )
     from dysl_vla_ros.evaluation.manifest import build_manifest
     from dysl_vla_ros.evaluation.results import build_results, write_results
     from dysl_vla_ros.evaluation.suites import save_suite
@@ -107,11 +113,12 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
         raise ConfigError('--command-interface runs over ROS; leave out --in-process')
     if record_bag and transport != 'ros':
         raise ConfigError('--record-bag records what goes over ROS; leave out --in-process')
-    weights = resolve(checkpoint)
+    weights = resolve(checkpoint) if strategy != EXPERT else None
     config = {'suite': suite.name, **suite.metadata, 'episodes': len(suite),
               'strategy': strategy, 'budget': budget, 'device': device,
               'transport': transport, 'mode': mode, 'command_interface': command_interface,
-              'workers': workers, 'torch_threads': 1, 'videos': videos}
+              'workers': workers, 'torch_threads': 1, 'videos': videos,
+              'privileged_state': strategy == EXPERT}
     # Also checks the weights, before anything starts.
     manifest = build_manifest(config, weights, renderer)
     folder.mkdir(parents=True, exist_ok=True)
@@ -126,18 +133,26 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
         if transport == 'ros':
             loop = ClosedLoop(
                 folder, suite_file,
-                {'checkpoint': str(weights.resolve()), 'strategy': strategy, 'device': device,
-                 'budget': budget or 0.0,
+                {**({'policy_factory': 'dysl_vla_ros.nodes.expert_policy:create'}
+                    if weights is None else
+                    {'checkpoint': str(weights.resolve()), 'strategy': strategy,
+                     'device': device, 'budget': budget or 0.0}),
                  'trigger': 'timer' if mode == 'live' else 'observation',
                  'use_sim_time': mode == 'live', **_ADAPTERS[command_interface]},
                 {'scene': suite.metadata.get('scene', 'calvin_scene_D'), 'mode': mode,
-                 'renderer': renderer, 'command_interface': command_interface},
+                 'renderer': renderer, 'command_interface': command_interface,
+                 'publish_scene_state': weights is None},
                 Path(record_bag) if record_bag else None)
             loop.run(lambda done, line: bar.update(task, completed=len(done), info=_short(line)))
         else:
-            factory = CheckpointFactory(str(weights), strategy,
-                                        suite.metadata.get('scene', 'calvin_scene_D'), device,
-                                        budget=budget, renderer=renderer)
+            scene = suite.metadata.get('scene', 'calvin_scene_D')
+            factory: Factory
+            if weights is None:
+                from dysl_vla_ros.evaluation.expert_policy import ExpertFactory
+                factory = ExpertFactory(scene, renderer)
+            else:
+                factory = CheckpointFactory(str(weights), strategy, scene, device, budget=budget,
+                                            renderer=renderer)
             evaluate_parallel(factory, suite, folder, videos, workers, lambda result: bar.update(
                 task, advance=1, info=f'{result["succeeded"]}/{len(result["subtasks"])}'))
     manifest['wall_s'] = time.perf_counter() - begin

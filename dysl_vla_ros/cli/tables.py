@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dysl_vla_ros.evaluation.metrics import paired_difference
+from dysl_vla_ros.evaluation.results import strategy_label
 
 
 def show_scores(runs: Sequence[dict[str, Any]], console: Console | None = None) -> None:
@@ -21,7 +22,7 @@ def show_scores(runs: Sequence[dict[str, Any]], console: Console | None = None) 
     for r in runs:
         rates = [rate_text(e) for e in r['metrics']['success_rates']]
         length = r['metrics']['average_length']
-        table.add_row(r['strategy'], str(length['count']), *rates,
+        table.add_row(strategy_label(r), str(length['count']), *rates,
                       *[''] * (longest - len(rates)),
                       f'{length["value"]:.2f}\n{length["low"]:.2f}-{length["high"]:.2f}',
                       style='bold' if r['strategy'] == 'dysl' else None)
@@ -29,15 +30,15 @@ def show_scores(runs: Sequence[dict[str, Any]], console: Console | None = None) 
     tasks = Table(title='Success per attempted task')
     tasks.add_column('task')
     for r in runs:
-        tasks.add_column(r['strategy'])
+        tasks.add_column(strategy_label(r))
     for name in sorted({t for r in runs for t in r['metrics']['per_task']}):
         estimates = [r['metrics']['per_task'].get(name) for r in runs]
         tasks.add_row(name, *[f'{round(e["value"] * e["count"])}/{e["count"]}' if e else '-'
                               for e in estimates])
     console.print(tasks)
-    if len(runs) == 2:
-        difference = paired_difference(runs[0]['episodes'], runs[1]['episodes'])
-        console.print(f'{runs[0]["strategy"]} - {runs[1]["strategy"]}, paired by episode: '
+    for other in runs[1:]:
+        difference = paired_difference(runs[0]['episodes'], other['episodes'])
+        console.print(f'{runs[0]["strategy"]} - {other["strategy"]}, paired by episode: '
                       f'{difference.value:+.2f} subtasks [{difference.low:+.2f}, '
                       f'{difference.high:+.2f}], {difference.count} episodes')
 
@@ -52,7 +53,7 @@ def show_costs(runs: Sequence[dict[str, Any]], console: Console | None = None) -
         layers = r['layers']
         has_layers = bool(layers['n_layers'])
         table.add_row(
-            r['strategy'], *(stage_text(r['timing_ms'][s])
+            strategy_label(r), *(stage_text(r['timing_ms'][s])
                              for s in ('decoder_ms', 'total_ms', 'latency_ms')),
             f'{layers["total"]["mean"]:.2f} of {layers["n_layers"]}' if has_layers else '-',
             f'{layers["verified_share"]:.1%}' if has_layers else '-')

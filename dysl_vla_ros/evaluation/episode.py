@@ -17,6 +17,7 @@ import numpy as np
 from dysl_vla_ros.errors import ContractError
 
 DEFAULT_MAX_STEPS = 360
+_JUDGED = ('success', 'max_steps')
 _SIZES = {'robot_obs': 15, 'scene_obs': 24}
 
 
@@ -109,7 +110,7 @@ class SubtaskResult:
         task: CALVIN's name.
         success: The oracle's verdict.
         steps: Control steps made.
-        reason: ``success`` or ``max_steps``.
+        reason: ``success``, ``max_steps``, or why the policy gave up.
     """
 
     task: str
@@ -180,11 +181,25 @@ class EpisodeRunner:
         self._is_over = True
         return StepOutcome.EPISODE_FAILED
 
+    def give_up(self, reason: str) -> StepOutcome:
+        """Fail the current subtask, and with it the episode, because the policy gave up.
+
+        Raises:
+            ContractError: If no episode is running.
+        """
+        if self._spec is None or self._is_over:
+            raise ContractError('give_up() without a running episode; call start(spec) first')
+        self.results.append(SubtaskResult(self.subtask.task, False, self.subtask_step, reason))
+        self._is_over = True
+        return StepOutcome.EPISODE_FAILED
+
     def summary(self, interrupted: int = 0) -> dict[str, Any]:
         """The episode's result as recorders and metrics take it (reference/results_format.md)."""
         assert self._spec is not None
+        has_given_up = bool(self.results) and self.results[-1].reason not in _JUDGED
         return {
             'episode_id': self._spec.episode_id,
             'succeeded': sum(r.success for r in self.results),
             'subtasks': [s.task for s in self._spec.subtasks],
-            'steps': [r.steps for r in self.results], 'interrupted': interrupted}
+            'steps': [r.steps for r in self.results], 'interrupted': interrupted,
+            **({'reason': self.results[-1].reason} if has_given_up else {})}

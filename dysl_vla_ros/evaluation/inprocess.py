@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dysl_vla_ros.control.limits import limit_action
+from dysl_vla_ros.errors import InstructionError
 from dysl_vla_ros.evaluation.episode import EpisodeRunner, EpisodeSpec, StepOutcome
 from dysl_vla_ros.evaluation.manifest import RENDERER
 from dysl_vla_ros.evaluation.recording import RolloutRecorder, step_stats
@@ -83,30 +84,43 @@ class CheckpointFactory:
 
 def run_episode(policy: Policy, env: Any, oracle: Any, spec: EpisodeSpec,
                 recorder: RolloutRecorder | None = None) -> dict[str, Any]:
-    """Run one episode; returns ``EpisodeRunner.summary``."""
+    """Run one episode; returns ``EpisodeRunner.summary``.
+
+    A policy that raises InstructionError has failed the subtask.
+    """
     runner = EpisodeRunner(env, oracle)
     observation = runner.start(spec)
     if recorder is not None:
         recorder.begin(spec)
-    policy.reset(runner.subtask.instruction)
-    while True:
-        images = observation['rgb_obs']
-        step = policy.act(Observation(images['rgb_static'], images['rgb_gripper'],
-                                      observation['robot_obs']))
+    outcome = StepOutcome.SUBTASK_SUCCEEDED  # of the one before the first
+    while outcome in (StepOutcome.CONTINUE, StepOutcome.SUBTASK_SUCCEEDED):
+        try:
+            if outcome is StepOutcome.SUBTASK_SUCCEEDED:
+                policy.reset(runner.subtask.instruction)
+            step = policy.act(_observe(policy, env, observation))
+        except InstructionError as error:
+            outcome = runner.give_up(f'{type(error).__name__}: {error}')
+            break
         action = limit_action(step.action).action
         index = runner.subtask_index
         outcome = runner.apply(action)
         if recorder is not None:
             recorder.step(index, observation, action, step_stats(step))
         observation = runner.observation
-        if outcome is StepOutcome.SUBTASK_SUCCEEDED:
-            policy.reset(runner.subtask.instruction)
-        elif outcome is not StepOutcome.CONTINUE:
-            break
     result = runner.summary()
     if recorder is not None:
         recorder.end(result)
     return result
+
+
+def _observe(policy: Policy, env: Any, observation: dict[str, Any]) -> Observation:
+    scene = None
+    if getattr(policy, 'uses_scene_state', False):
+        from dysl_vla_ros.sim.expert import scene_state
+        scene = scene_state(env, observation)
+    images = observation['rgb_obs']
+    return Observation(images['rgb_static'], images['rgb_gripper'], observation['robot_obs'],
+                       scene=scene)
 
 
 def evaluate(policy: Policy, env: Any, oracle: Any, suite: Iterable[EpisodeSpec],

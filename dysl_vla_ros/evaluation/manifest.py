@@ -17,6 +17,7 @@ from dysl_vla_ros.resources import source_git
 
 PACKAGES = ('torch', 'numpy', 'pybullet', 'safetensors', 'opencv-python-headless',
             'imageio-ffmpeg')
+EXPERT = 'expert'  # stands where a strategy's name stands: scripted, from privileged state
 RENDERER = 'tiny_layered'  # of evaluations and of the bridge; see sim/layered_renderer.py
 
 

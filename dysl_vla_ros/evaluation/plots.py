@@ -18,7 +18,7 @@ CLASSES = (
     ('skipped', '#eceff3'), ('static, always runs', '#1f3a5f'), ('dynamic, ran', '#4f8fd0'),
     ('all layers (dense or warm-up)', '#9db4cc'), ('all layers, after verification', '#f2a33a'),
     ('no statistics received', '#ffffff'))
-STRATEGY_COLOURS = {'dense': '#8a97a6', 'dysl': '#2f77bf'}
+STRATEGY_COLOURS = {'dense': '#8a97a6', 'dysl': '#2f77bf', 'expert': '#7a9a4f'}
 _TEXT, _MUTED, _EVENT = '#1d2733', '#66717e', '#c8553d'
 
 
@@ -90,8 +90,9 @@ def draw_timeline(recording: Recording, path: Path) -> Path:
         line.set_ylim(0, 1)
         line.text(0.5, 0.5, 'continuity is not computed by this strategy', ha='center',
                   va='center', transform=line.transAxes, fontsize=8, color=_MUTED)
-    grip.step([*time, span[1]], np.append(steps['actions'][:, 6], steps['actions'][-1:, 6]),
-              where='post', color=_MUTED, linewidth=1.2)
+    if count:  # none, if the policy gave up at once
+        grip.step([*time, span[1]], np.append(steps['actions'][:, 6], steps['actions'][-1:, 6]),
+                  where='post', color=_MUTED, linewidth=1.2)
     grip.set_ylim(-1.5, 1.5)
     grip.set_yticks([-1, 1], ['closed', 'open'])
     grip.set_xlabel('time in seconds (one control step is 1/30 s; the video has the same clock)')

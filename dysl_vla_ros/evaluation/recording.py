@@ -139,8 +139,8 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     count = len(rows)
     columns = {
         'actions': np.array([r['action'] for r in rows]).reshape(count, 7),
-        'robot_obs': np.array([r['robot_obs'] for r in rows]),
-        'scene_obs': np.array([r['scene_obs'] for r in rows]),
+        'robot_obs': np.array([r['robot_obs'] for r in rows]).reshape(count, 15),
+        'scene_obs': np.array([r['scene_obs'] for r in rows]).reshape(count, 24),
         'subtask': np.array([r['subtask'] for r in rows], dtype=np.int16),
         'subtask_step': np.array([r['subtask_step'] for r in rows], dtype=np.int32),
         'wall_s': np.array([r['wall_s'] for r in rows], dtype=np.float64),

@@ -18,9 +18,10 @@ from dysl_vla_ros.evaluation.html import bullet_list as _list
 from dysl_vla_ros.evaluation.html import fill_template
 from dysl_vla_ros.evaluation.html import number as _number
 from dysl_vla_ros.evaluation.html import table as _table
+from dysl_vla_ros.evaluation.manifest import EXPERT
 from dysl_vla_ros.evaluation.metrics import paired_difference
 from dysl_vla_ros.evaluation.recording import Recording, read_recordings
-from dysl_vla_ros.evaluation.results import read_results
+from dysl_vla_ros.evaluation.results import read_results, strategy_label
 from dysl_vla_ros.evaluation.timing import stage_values
 from dysl_vla_ros.evaluation.video import POSTER
 
@@ -48,6 +49,10 @@ class _Run:
     @property
     def name(self) -> str:
         return str(self.results['strategy'])
+
+    @property
+    def label(self) -> str:
+        return strategy_label(self.results)
 
 
 def write_report(folders: Sequence[str | Path], out: str | Path,
@@ -108,8 +113,9 @@ def _tiles(runs: Sequence[_Run]) -> str:
         most = len(run.results['metrics']['success_rates'])
         decoder = run.results['timing_ms']['decoder_ms']['p50']
         tiles.append((f'{length["value"]:.2f} of {most}',
-                      f'subtasks in a row, {run.name}, {length["count"]} episodes'))
-        tiles.append((_number(decoder, 2, ' ms'), f'decoder, {run.name}, median'))
+                      f'subtasks in a row, {run.label}, {length["count"]} episodes'))
+        if decoder is not None:
+            tiles.append((_number(decoder, 2, ' ms'), f'decoder, {run.name}, median'))
         layers = run.results['layers']
         if layers['n_layers'] and run.name != 'dense':
             tiles.append((f'{layers["total"]["mean"]:.1f} of {layers["n_layers"]}',
@@ -125,13 +131,17 @@ def _scores(runs: Sequence[_Run]) -> str:
     for run in runs:
         metrics = run.results['metrics']
         rates = [_interval(e, True) for e in metrics['success_rates']]
-        rows.append([escape(run.name), str(metrics['average_length']['count']), *rates,
+        rows.append([escape(run.label), str(metrics['average_length']['count']), *rates,
                      *[''] * (longest - len(rates)), _interval(metrics['average_length'], False)])
     head = ['strategy', 'episodes', *(f'{i} in a row' for i in range(1, longest + 1)),
             'average length']
     text = ('<p class="muted">CALVIN protocol: one reset per episode, the next instruction starts '
             'at once, at most 360 steps per subtask, a failure ends the episode. Brackets: 95 % '
             'intervals (Wilson for rates, bootstrap for lengths).</p>')
+    if any(r.name == EXPERT for r in runs):
+        text += ('<p class="muted">expert: a script that reads the privileged state of the '
+                 'simulation instead of images. It is the upper bound of this table, not a '
+                 'policy.</p>')
     if len(runs) > 1:
         lines = []
         for other in runs[1:]:
@@ -150,7 +160,7 @@ def _scores(runs: Sequence[_Run]) -> str:
                          if e else '<small>not attempted</small>')
         task_rows.append([escape(task.replace('_', ' ')), *cells])
     return (_table(head, rows) + text + '<details open><summary>Success per attempted task'
-            '</summary>' + _table(['task', *(escape(r.name) for r in runs)], task_rows)
+            '</summary>' + _table(['task', *(escape(r.label) for r in runs)], task_rows)
             + '</details>')
 
 
@@ -162,7 +172,7 @@ def _costs(runs: Sequence[_Run], assets: Path) -> str:
         for run in runs:
             s = run.results['timing_ms'][key]
             if s['count']:
-                rows.append([name, escape(run.name), *(_number(s[q]) for q in
+                rows.append([name, escape(run.label), *(_number(s[q]) for q in
                              ('p50', 'p95', 'p99', 'max')), str(s['count'])])
     layer_rows = []
     for run in runs:
@@ -195,7 +205,7 @@ def _chains(runs: Sequence[_Run], assets: Path) -> str:
     parts = []
     left = MAX_CHAINS
     # Skipping runs first: they are what the page is about.
-    for run in sorted(runs, key=lambda r: r.name == 'dense'):
+    for run in sorted(runs, key=lambda r: r.name in ('dense', EXPERT)):
         shown = run.recordings[:left]
         left -= len(shown)
         parts += [_chain(run, recording, assets, f'{run.name}_{i:02d}')
@@ -216,7 +226,9 @@ def _chain(run: _Run, recording: Recording, assets: Path, name: str) -> str:
         if i < done:
             verdict = f'<span class="ok">success after {steps[i]} steps</span>'
         elif i < len(steps):
-            verdict = f'<span class="failed">failed, {steps[i]} steps used up</span>'
+            reason = recording.result.get('reason')
+            why = f'given up: {escape(str(reason))}' if reason else f'{steps[i]} steps used up'
+            verdict = f'<span class="failed">failed, {why}</span>'
         else:
             verdict = '<span class="untried">not attempted</span>'
         items.append(f'<li>&ldquo;{escape(subtask.instruction)}&rdquo; '
@@ -231,7 +243,7 @@ def _chain(run: _Run, recording: Recording, assets: Path, name: str) -> str:
         video = (f'<video controls muted preload="metadata" src="assets/{name}.mp4"{poster}>'
                  '</video>')
     badge = 'badge good' if done == total else 'badge'
-    return (f'<section class="chain"><h3>{escape(recording.spec.episode_id)}, {escape(run.name)}'
+    return (f'<section class="chain"><h3>{escape(recording.spec.episode_id)}, {escape(run.label)}'
             f'<span class="{badge}">{done} of {total}</span></h3>'
             f'<ol class="subtasks">{"".join(items)}</ol>{video}'
             f'<img src="assets/{name}.png" alt="Layers over time, trajectory continuity and '

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dysl_vla_ros.errors import DatasetError
+from dysl_vla_ros.evaluation.manifest import EXPERT
 from dysl_vla_ros.evaluation.metrics import calvin_result, chain_metrics
 from dysl_vla_ros.evaluation.recording import Recording
 from dysl_vla_ros.evaluation.timing import control_summary, layer_summary, timing_summary
@@ -21,7 +22,7 @@ def build_results(name: str, strategy: str, transport: str, recordings: Sequence
 
     Args:
         name: Of the suite.
-        strategy: dysl or dense.
+        strategy: dysl, dense, another of ``skipping.names.STRATEGIES``, or ``expert``.
         transport: ``ros`` or ``in-process``.
         recordings: In the suite's order.
         manifest: ``build_manifest``.
@@ -35,6 +36,12 @@ def build_results(name: str, strategy: str, transport: str, recordings: Sequence
         'control': control_summary(recordings),
         'interrupted': sum(int(e.get('interrupted', 0)) for e in episodes),
         'episodes': episodes, 'manifest': manifest}
+
+
+def strategy_label(results: dict[str, Any]) -> str:
+    """The strategy as a table names it: the upper bound must not be taken for a policy."""
+    name = str(results['strategy'])
+    return f'{name} (privileged state)' if name == EXPERT else name
 
 
 def write_results(folder: str | Path, results: dict[str, Any]) -> Path:

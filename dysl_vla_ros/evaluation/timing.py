@@ -50,7 +50,8 @@ def control_summary(recordings: Sequence[Recording]) -> dict[str, Any]:
         inside = np.diff(r.steps['subtask']) == 0
         periods.append(1e3 * np.diff(r.steps['wall_s'])[inside])
     held = np.concatenate([~r.steps['has_stats'] for r in recordings])
-    return {'period_ms': summarise(np.concatenate(periods)), 'held_share': float(held.mean())}
+    return {'period_ms': summarise(np.concatenate(periods)),
+            'held_share': float(held.mean()) if held.size else 0.0}
 
 
 def layer_summary(recordings: Sequence[Recording]) -> dict[str, Any]:

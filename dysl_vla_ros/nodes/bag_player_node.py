@@ -163,7 +163,7 @@ class BagPlayerNode(Node):
             if self._goal is not None:
                 # The policy must not go on with it when the next bag is played.
                 self._client.cancel(self._goal)
-                self._client.result(self._goal, self._idle)
+                self._client.result(self._idle)
             self.exit_code = 0
         except Stopped:
             pass

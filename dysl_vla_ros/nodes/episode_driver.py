@@ -35,6 +35,10 @@ class PolicyLost(Exception):
     """No answer, or an answer from a policy that was restarted meanwhile."""
 
 
+class GivenUp(Exception):
+    """The policy has ended the goal: it knows that it cannot do it."""
+
+
 class Interrupted(Exception):
     """The process stops, or someone asked for another episode."""
 
@@ -241,7 +245,7 @@ class EpisodeDriver:
         self.counters.state = f'running {subtask.task}'
         self._announce(TaskStatus.RUNNING)
         self._answered_s = time.monotonic()
-        outcome = StepOutcome.CONTINUE
+        outcome, detail = StepOutcome.CONTINUE, ''
         try:
             while outcome is StepOutcome.CONTINUE:
                 message = self._exchange() if self._p.mode == 'lockstep' else self._tick()
@@ -255,13 +259,16 @@ class EpisodeDriver:
                 self._record(index, seen, action, message)
                 if self._status['step'] % _STATUS_EVERY == 0:
                     self._announce(TaskStatus.RUNNING)
+        except GivenUp as error:
+            outcome, detail = self._runner.give_up(str(error)), str(error)
+            self._log.warning(f'{subtask.task}: {error}')
         except Interrupted:
             self._client.cancel(goal)
             raise
         has_failed = outcome is StepOutcome.EPISODE_FAILED
-        self._announce(TaskStatus.FAILED if has_failed else TaskStatus.SUCCEEDED)
+        self._announce(TaskStatus.FAILED if has_failed else TaskStatus.SUCCEEDED, detail)
         if self._p.mode == 'lockstep':
-            self._client.result(goal, self._idle)  # the goal has ended before the next one
+            self._client.result(self._idle)  # the goal has ended before the next one
         return outcome
 
     # ------------------------------------------------------------------ lockstep
@@ -271,10 +278,11 @@ class EpisodeDriver:
         begin = time.monotonic()
         while True:
             self._topics.clock(stamp_ns)
-            self._topics.observation(self._observation, stamp_ns)
-            self._client.sleep(lambda: self._is_interrupted()
+            self._show(stamp_ns)
+            self._client.sleep(lambda: self._is_interrupted() or bool(self._client.given_up())
                                or self._client.action(stamp_ns) is not None, self._p.republish_s)
             self._raise_if_interrupted()
+            self._raise_if_given_up()
             message = self._client.action(stamp_ns)
             if message is not None and self._arm is not None:
                 # The action says that the step is done; its command may be a moment behind.
@@ -296,6 +304,7 @@ class EpisodeDriver:
         """Publish the observation at 30 Hz and return a fresh action, once each, or None."""
         self._show_live()
         self._sleep_until_next_tick()
+        self._raise_if_given_up()
         message = self._client.newest_action()
         now_s = time.monotonic()
         if message is not None:
@@ -313,8 +322,15 @@ class EpisodeDriver:
 
     def _show_live(self) -> None:
         # Images before the clock: a policy that ticks with /clock then finds them there.
-        self._topics.observation(self._observation, self._time.now_ns)
+        self._show(self._time.now_ns)
         self._topics.clock(self._time.now_ns)
+
+    def _show(self, stamp_ns: int) -> None:
+        scene = None
+        if self._p.publish_scene_state:
+            from dysl_vla_ros.sim.expert import scene_state
+            scene = scene_state(self._env, self._observation)
+        self._topics.observation(self._observation, stamp_ns, scene)
 
     def _command(self, message: EndEffectorAction | None) -> tuple[Any, np.ndarray]:
         """What the environment executes, and the same as a relative action (7,)."""
@@ -358,6 +374,10 @@ class EpisodeDriver:
     def _raise_if_interrupted(self) -> None:
         if self._is_interrupted():
             raise Interrupted
+
+    def _raise_if_given_up(self) -> None:
+        if reason := self._client.given_up():
+            raise GivenUp(reason)
 
     def _report_waiting(self, reason: str) -> None:
         self.counters.state = f'waiting: {reason}'

@@ -21,6 +21,7 @@ from dysl_vla_ros.observation.assembler import ObservationAssembler
 from dysl_vla_ros.observation.messages import (
     IMAGES,
     PROPRIOCEPTION,
+    SCENE_STATE,
     observation_from_messages,
 )
 from dysl_vla_ros.observation.observation import Observation
@@ -38,7 +39,7 @@ class Inputs:
         p = parameters.inputs
         self._node, self._p, self._arrived, self.streams = node, p, arrived, streams
         image = CompressedImage if p.image_transport == 'compressed' else Image
-        types = {JOINTS: JointState, POSE: PoseStamped}
+        types = {JOINTS: JointState, POSE: PoseStamped, SCENE_STATE: JointState}
         profile = qos.sensor(ReliabilityPolicy.RELIABLE if p.reliability == 'reliable'
                              else ReliabilityPolicy.BEST_EFFORT)
         suffix = '/compressed' if p.image_transport == 'compressed' else ''

@@ -31,16 +31,19 @@ from dysl_vla_ros.observation.messages import (
     action_from_message,
     ns_from_time,
     robot_obs_from_messages,
+    scene_state_names,
     stats_to_dict,
 )
 from dysl_vla_ros.observation.messages import image_from_message as decode_message
+from dysl_vla_ros.observation.observation import SCENE_STATE_SIZES, SceneState
 from dysl_vla_ros.skipping.step import Step
 
 # Decoding is shared with offline evaluation; callers in this room find both directions here.
 __all__ = ['action_from_message', 'action_message', 'description_message', 'fill_pose',
            'image_from_message', 'image_message', 'joint_state_message', 'ns_from_time',
            'pose_from_message', 'pose_message',
-           'robot_obs_from_messages', 'stats_message', 'stats_to_dict', 'time_from_ns']
+           'robot_obs_from_messages', 'scene_state_message', 'stats_message', 'stats_to_dict',
+           'time_from_ns']
 
 
 def time_from_ns(stamp_ns: int) -> Time:
@@ -88,6 +91,16 @@ def joint_state_message(robot_obs: np.ndarray, stamp_ns: int) -> JointState:
     message.header.stamp = time_from_ns(stamp_ns)
     finger = float(robot_obs[6]) / 2
     message.position = array('d', [*map(float, robot_obs[7:14]), finger, finger])
+    return message
+
+
+def scene_state_message(state: SceneState, stamp_ns: int) -> JointState:
+    """Pack the privileged state: 45 named doubles, unchanged (``scene_state_names``)."""
+    message = JointState(name=scene_state_names(state.scene))
+    message.header.stamp = time_from_ns(stamp_ns)
+    message.header.frame_id = 'world'
+    message.position = array('d', np.concatenate([getattr(state, name)
+                                                  for name in SCENE_STATE_SIZES]))
     return message
 
 

@@ -40,6 +40,9 @@ class InputParameters:
     image_gripper: str = field('image_gripper', 'Topic of the wrist camera.')
     joint_states: str = field('joint_states', 'Topic of the joint states.')
     ee_pose: str = field('ee_pose', 'Topic of the measured pose of the tool centre point.')
+    scene_state: str = field(
+        'scene_state', 'Topic of the privileged state of the simulation; only the scripted '
+        'expert subscribes to it.')
     image_transport: str = field(
         'raw', 'raw: sensor_msgs/Image; compressed: CompressedImage (JPEG or PNG).',
         choices=('raw', 'compressed'))
@@ -200,7 +203,8 @@ class PolicyParameters:
         1, 256)
     policy_factory: str = field(
         '', 'module:function that returns a policy instead of loading the checkpoint; called '
-            'with these parameters. For tests and scripted policies.')
+            'with these parameters. For tests and scripted policies; the expert of the '
+            'simulation is dysl_vla_ros.nodes.expert_policy:create.')
     trigger: str = field(
         'observation', 'observation: act once per set of equal stamps (lockstep simulation). '
         'timer: act at rate_hz on the newest aligned samples (robot, live simulation).',
@@ -292,6 +296,9 @@ class BridgeParameters:
     servo_timeout_s: float = field(
         0.1, 'Live: a twist stamped longer ago is not executed, as incoming_command_timeout.',
         0.001, 10.0)
+    publish_scene_state: bool = field(
+        False, 'Publish scene_state, the privileged state that the scripted expert needs. A '
+        'policy under test must not read it.')
     gripper_threshold: float = field(
         0.02, 'Float64 gripper positions above this open the gripper, others close it.', -1.0, 1.0)
 

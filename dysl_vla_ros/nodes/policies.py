@@ -75,7 +75,8 @@ def load_policy(parameters: PolicyParameters,
         policy = DySLPolicy.from_pretrained(folder, parameters.strategy, parameters.device,
                                             parameters.budget or None)
     progress('warming up')
-    warm_up(policy)
+    if not uses_scene_state(policy):  # grey images do not show it the world it asks for
+        warm_up(policy)
     return policy
 
 
@@ -144,3 +145,8 @@ def needs_robot_obs(policy: Policy) -> bool:
     """Whether the policy uses proprioception, from its own description."""
     head = policy.describe().get('model', {}).get('head', {})
     return bool(head.get('use_state', False))
+
+
+def uses_scene_state(policy: Policy) -> bool:
+    """Whether the policy looks at the simulation's privileged state, as the expert does."""
+    return bool(getattr(policy, 'uses_scene_state', False))

@@ -34,6 +34,7 @@ class PolicyClient:
         self._condition = threading.Condition()
         self._actions: dict[int, EndEffectorAction] = {}  # by stamp, newest last; guarded
         self._stats: dict[int, InferenceStats] = {}       # by stamp, newest last; guarded
+        self._result: Future | None = None                # of the goal that runs
         self._client = ActionClient(node, ExecuteInstruction, action_name)
         node.create_subscription(EndEffectorAction, f'{base}/action', self._on_action, qos.COMMAND)
         node.create_subscription(InferenceStats, f'{base}/inference_stats', self._on_stats,
@@ -63,6 +64,8 @@ class PolicyClient:
                 with self._condition:
                     self._actions.clear()
                     self._stats.clear()
+                self._result = self._send(future.result().get_result_async)
+                self._result.add_done_callback(lambda _: self.notify())
                 return future.result()
             else:
                 report('the policy node refuses the goal; is it active?')
@@ -72,11 +75,20 @@ class PolicyClient:
         """Ask to cancel; does not wait."""
         self._send(goal.cancel_goal_async)
 
-    def result(self, goal: ClientGoalHandle,
-               idle: Callable[[float], None]) -> ExecuteInstruction.Result | None:
+    def given_up(self) -> str:
+        """Why the policy has ended the running goal as failed by itself, or ''."""
+        future = self._result
+        if future is None or not future.done():
+            return ''
+        result = future.result().result
+        return result.reason if result.outcome == ExecuteInstruction.Result.FAILED else ''
+
+    def result(self, idle: Callable[[float], None]) -> ExecuteInstruction.Result | None:
         """Wait for the goal's result, or None when none comes."""
-        future = self._send(goal.get_result_async)
-        return future.result().result if self.wait(future, _ANSWER_TIMEOUT_S, idle) else None
+        future = self._result
+        if future is None or not self.wait(future, _ANSWER_TIMEOUT_S, idle):
+            return None
+        return future.result().result
 
     def _send(self, request: Callable[[], Future]) -> Future:
         """Send a request on the executor's thread.

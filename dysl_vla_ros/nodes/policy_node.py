@@ -23,7 +23,7 @@ from std_srvs.srv import SetBool
 
 from dysl_vla_ros.configuration import to_mapping
 from dysl_vla_ros.control.limits import limit_action
-from dysl_vla_ros.errors import DySLVLAError
+from dysl_vla_ros.errors import DySLVLAError, InstructionError
 from dysl_vla_ros.msg import EndEffectorAction, InferenceStats, PolicyDescription, TaskStatus
 from dysl_vla_ros.nodes import messages, qos
 from dysl_vla_ros.nodes.arm import Arm
@@ -37,12 +37,14 @@ from dysl_vla_ros.nodes.policies import (
     load_policy,
     needs_robot_obs,
     set_skip_threshold,
+    uses_scene_state,
     versions,
 )
 from dysl_vla_ros.nodes.process import run_node
 from dysl_vla_ros.nodes.session import Counters, Job, Session, instruction_problem, shortened
 from dysl_vla_ros.nodes.worker import PolicyWorker
 from dysl_vla_ros.observation.assembler import Assembly, ObservationAssembler, StreamState
+from dysl_vla_ros.observation.messages import SCENE_STATE
 
 _WATCH_S = 0.1
 _MAX_AHEAD_NS = 100_000_000  # skew between two hosts' clocks that is tolerated
@@ -138,6 +140,7 @@ class PolicyNode(LifecycleNode):
         self._markers = own(MotionMarkers(self, p)) if p.outputs.markers else None
         uses_state = needs_robot_obs(self._policy)
         self._streams = (*IMAGES, *((JOINTS,) if uses_state else ()),
+                         *((SCENE_STATE,) if uses_scene_state(self._policy) else ()),
                          *((POSE,) if uses_state or self._arm.needs_pose else ()))
         pose_age_ns = int(p.inputs.max_pose_age_s * 1e9)
         self._assembler = ObservationAssembler(
@@ -224,9 +227,16 @@ class PolicyNode(LifecycleNode):
         """Reset the policy (worker thread); a sentence it refuses ends the session only."""
         try:
             self._policy.reset(instruction)
+        except InstructionError as error:
+            self._give_up(instruction, error)
         except DySLVLAError as error:
             self.get_logger().error(f'instruction {instruction!r} refused by the policy: {error}')
             self._end(OUTCOME.ERROR, str(error))
+
+    def _give_up(self, instruction: str, error: InstructionError) -> None:
+        """The policy knows that it cannot do this (worker thread); the node stays active."""
+        self.get_logger().error(f'instruction {instruction!r} given up: {error}')
+        self._end(OUTCOME.FAILED, f'{type(error).__name__}: {error}')
 
     def _on_instruction(self, message: String) -> None:
         session = self._session
@@ -360,6 +370,8 @@ class PolicyNode(LifecycleNode):
     # ------------------------------------------------------------------ infer (worker thread)
     def _infer(self, job: Job) -> None:
         """Decode, act, limit, publish. An exception on the way publishes nothing."""
+        if self._session is not job.session:
+            return  # the policy refused the instruction while this observation waited
         samples = job.assembly.samples
         try:
             measured = messages.pose_from_message(samples[POSE].value) if POSE in samples else None
@@ -370,7 +382,12 @@ class PolicyNode(LifecycleNode):
             return
         if self._governor is not None:
             set_skip_threshold(self._policy, self._governor.threshold)
-        step = self._policy.act(observation)
+        try:
+            step = self._policy.act(observation)
+        except InstructionError as error:
+            if self._session is job.session:
+                self._give_up(job.session.instruction, error)
+            return
         limited = limit_action(step.action)
         with self._lock:
             session, now_ns = self._session, self.get_clock().now().nanoseconds

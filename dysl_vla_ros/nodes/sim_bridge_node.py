@@ -48,8 +48,9 @@ class SimBridgeNode(Node):
         self._arm = (ArmInputs(self, self.parameters, client.notify)
                      if self.parameters.command_interface != 'action' else None)
         self._driver = EpisodeDriver(
-            self.parameters, self._create_world, client, self._arm, WorldPublisher(self),
-            self.get_logger(), self._suite, self._create_recorder(), self._on_done)
+            self.parameters, self._create_world, client, self._arm,
+            WorldPublisher(self, self.parameters.publish_scene_state), self.get_logger(),
+            self._suite, self._create_recorder(), self._on_done)
         self.create_service(ResetEpisode, '~/reset_episode', self._on_reset)
         self._diagnostics = Diagnostics(self, {'episodes': self._report})
 

@@ -12,6 +12,8 @@ from std_msgs.msg import Float64, String
 from dysl_vla_ros.control.action_spec import CONTROL_STEP_NS, SIMULATED_START_NS
 from dysl_vla_ros.msg import TaskStatus
 from dysl_vla_ros.nodes import messages, qos
+from dysl_vla_ros.observation.messages import SCENE_STATE
+from dysl_vla_ros.observation.observation import SceneState
 
 
 class SimulatedTime:
@@ -29,8 +31,10 @@ class SimulatedTime:
 class WorldPublisher:
     """Publishers of the bridge. Called from the episode's thread only."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, has_scene_state: bool = False) -> None:
         """Create the publishers (relative names, except /clock)."""
+        self._scene = node.create_publisher(JointState, SCENE_STATE, qos.SENSOR) \
+            if has_scene_state else None
         self._images = {name: node.create_publisher(Image, f'image_{name}', qos.SENSOR)
                         for name in ('static', 'gripper')}
         self._joints = node.create_publisher(JointState, 'joint_states', qos.SENSOR)
@@ -44,8 +48,11 @@ class WorldPublisher:
         """Publish the simulated time."""
         self._clock.publish(Clock(clock=messages.time_from_ns(now_ns)))
 
-    def observation(self, observation: dict, stamp_ns: int) -> None:
-        """Publish CALVIN's observation; proprioception first, so that images complete a set."""
+    def observation(self, observation: dict, stamp_ns: int,
+                    scene: SceneState | None = None) -> None:
+        """Publish CALVIN's observation; images last, so that they complete a set."""
+        if self._scene is not None and scene is not None:
+            self._scene.publish(messages.scene_state_message(scene, stamp_ns))
         robot_obs = np.asarray(observation['robot_obs'])
         self._joints.publish(messages.joint_state_message(robot_obs, stamp_ns))
         self._pose.publish(messages.pose_message(robot_obs, stamp_ns))

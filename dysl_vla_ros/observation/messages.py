@@ -16,10 +16,15 @@ import numpy as np
 from dysl_vla_ros.control.rotations import euler_from_quaternion
 from dysl_vla_ros.errors import ContractError
 from dysl_vla_ros.observation.decode import decode_compressed, decode_image
-from dysl_vla_ros.observation.observation import Observation
+from dysl_vla_ros.observation.observation import (
+    SCENE_STATE_SIZES,
+    Observation,
+    SceneState,
+)
 
 IMAGES = ('image_static', 'image_gripper')
 PROPRIOCEPTION = ('joint_states', 'ee_pose')
+SCENE_STATE = 'scene_state'
 ARM_JOINTS = tuple(f'panda_joint{i}' for i in range(1, 8))
 FINGER_JOINTS = ('panda_finger_joint1', 'panda_finger_joint2')
 NS_PER_S = 1_000_000_000
@@ -70,6 +75,33 @@ def robot_obs_from_messages(joints: Any, pose: Any, gripper_command: float,
         *(positions[name] for name in arm_joints), gripper_command])
 
 
+def scene_state_names(scene: str) -> list[str]:
+    """Names of the 45 values of a scene state on a topic: ``<scene>/<array>/<index>``."""
+    return [f'{scene}/{name}/{index}' for name, size in SCENE_STATE_SIZES.items()
+            for index in range(size)]
+
+
+def scene_state_from_message(message: Any) -> SceneState:
+    """Unpack the sensor_msgs/JointState that carries the privileged state.
+
+    Raises:
+        ContractError: If a name is missing or foreign, or a value is not finite.
+    """
+    names = list(message.name)
+    scene = names[0].partition('/')[0] if names else ''
+    if names != scene_state_names(scene) or len(message.position) != len(names):
+        raise ContractError(
+            f'scene_state: expected {len(scene_state_names(""))} values named '
+            f'<scene>/robot_obs/0 and so on, got {len(message.position)} values and the names '
+            f'{names[:3]} ...; is it published by sim_bridge_node with publish_scene_state?')
+    values, first = np.array(message.position, dtype=np.float64), 0
+    arrays = {}
+    for name, size in SCENE_STATE_SIZES.items():
+        arrays[name] = values[first:first + size]
+        first += size
+    return SceneState(scene, **arrays)
+
+
 def observation_from_messages(
         samples: Mapping[str, Any], gripper_command: float, stamp_ns: int,
         decode: Callable[[str, Any], np.ndarray] = lambda _, message: image_from_message(message),
@@ -78,7 +110,8 @@ def observation_from_messages(
     """Build the observation of one control step.
 
     Args:
-        samples: Message by stream: both of IMAGES and, if the policy uses it, PROPRIOCEPTION.
+        samples: Message by stream: both of IMAGES and, if the policy uses them, PROPRIOCEPTION
+            and SCENE_STATE.
         gripper_command: The last gripper command, -1 or +1.
         stamp_ns: Time of the observation.
         decode: Unpacks the image message of a stream; the node's also asks cv_bridge and
@@ -87,7 +120,7 @@ def observation_from_messages(
         finger_joints: Names of the fingers; their positions add up to the width.
 
     Raises:
-        ContractError: If an image or the joint states cannot be decoded.
+        ContractError: If an image, the joint states or the scene state cannot be decoded.
     """
     robot_obs = None
     if PROPRIOCEPTION[0] in samples:
@@ -95,7 +128,8 @@ def observation_from_messages(
         robot_obs = robot_obs_from_messages(joints, pose, gripper_command, arm_joints,
                                             finger_joints)
     static, gripper = (decode(name, samples[name]) for name in IMAGES)
-    return Observation(static, gripper, robot_obs, stamp_ns)
+    scene = scene_state_from_message(samples[SCENE_STATE]) if SCENE_STATE in samples else None
+    return Observation(static, gripper, robot_obs, stamp_ns, scene)
 
 
 def action_from_message(message: Any) -> np.ndarray:

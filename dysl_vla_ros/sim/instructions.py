@@ -1,10 +1,14 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Task names and instructions.
+"""Task names and instructions, and the way back from a sentence to its task.
 
 ``VALIDATION`` holds CALVIN's single evaluation sentence per task (design/calvin.md section 4);
 ``TRAINING`` adds our own wordings for the furniture tasks, used by demonstrations.
 """
+
+import difflib
+
+from dysl_vla_ros.errors import InstructionError
 
 TASKS: tuple[str, ...] = (
     'rotate_red_block_right', 'rotate_red_block_left', 'rotate_blue_block_right',
@@ -73,3 +77,29 @@ _EXTRA: dict[str, tuple[str, ...]] = {
 }
 TRAINING: dict[str, tuple[str, ...]] = {
     task: (sentence, *_EXTRA.get(task, ())) for task, sentence in VALIDATION.items()}
+
+
+def _plain(sentence: str) -> str:
+    return ' '.join(sentence.casefold().rstrip(' .!').split())
+
+
+_TASK_OF = {_plain(sentence): task for task, sentences in TRAINING.items()
+            for sentence in sentences}
+
+
+def task_of(instruction: str) -> str:
+    """The task that a sentence of ``TRAINING`` or ``VALIDATION``, or a task's own name, means.
+
+    Case, repeated spaces and a full stop at the end do not matter.
+
+    Raises:
+        InstructionError: For any other wording; names the nearest known one.
+    """
+    plain = _plain(instruction)
+    task = plain if plain in TASKS else _TASK_OF.get(plain)
+    if task is None:
+        near = difflib.get_close_matches(plain, _TASK_OF, n=1, cutoff=0.0)
+        raise InstructionError(
+            f'unknown wording {instruction!r}: expected one of the {len(_TASK_OF)} sentences of '
+            f'sim/instructions.py or a task name; the nearest is {near[0]!r}')
+    return task

@@ -74,7 +74,37 @@ def test_the_demo_compares_both_strategies_and_writes_the_report(
     assert 'The dense comparison ran 1 of 2 chains' in page
 
 
+def test_the_demo_may_show_the_upper_bound_beside_the_policies(
+        tmp_path, weights, faked, monkeypatch, capsys):
+    from dysl_vla_ros.evaluation import expert_policy
+    monkeypatch.setattr(expert_policy, 'ExpertFactory', lambda *_: FakeFactory('expert', 5))
+    assert main(['demo', '--in-process', '--no-videos', '--chains', '1', '--expert',
+                 '--checkpoint', weights, '--runs', str(tmp_path / 'runs'),
+                 '--out', str(tmp_path / 'report')]) == 0
+    output = capsys.readouterr().out
+    assert 'dysl - dense, paired' in output
+    assert 'dysl - expert, paired' in output
+    page = (tmp_path / 'report' / 'index.html').read_text()
+    assert page.count('expert (privileged state)') >= 3
+
+
 def test_live_mode_needs_ros(tmp_path, weights, faked, capsys):
     assert main(['evaluate', '--suite', 'demo', '--in-process', '--mode', 'live',
                  '--checkpoint', weights, '--out', str(tmp_path / 'run')]) == 1
     assert '--mode live runs over ROS' in capsys.readouterr().err
+
+
+def test_the_expert_is_a_strategy_without_weights(tmp_path, capsys):
+    out = tmp_path / 'run'
+    suite = tmp_path / 'suite.json'
+    from dysl_vla_ros.evaluation.expert import single_episode
+    from dysl_vla_ros.evaluation.suites import Suite, save_suite
+    save_suite(Suite('one', (single_episode('calvin_scene_D', 'turn_on_led', 0),)), suite)
+    assert main(['evaluate', '--suite', str(suite), '--strategy', 'expert', '--in-process',
+                 '--checkpoint', 'no such folder', '--out', str(out)]) == 0
+    results = json.loads((out / 'results.json').read_text())
+    assert results['strategy'] == 'expert'
+    assert results['metrics']['average_length']['value'] == 1.0
+    assert results['manifest']['checkpoint'] is None
+    assert results['manifest']['config']['privileged_state'] is True
+    assert '(privileged' in capsys.readouterr().out

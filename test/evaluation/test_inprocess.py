@@ -6,6 +6,7 @@ from fake_rollout import CountingOracle, FakeFactory, NumberedWorld, SkippingPol
 import numpy as np
 import pytest
 
+from dysl_vla_ros.errors import InstructionError
 from dysl_vla_ros.evaluation.inprocess import evaluate, evaluate_parallel, run_episode
 from dysl_vla_ros.evaluation.recording import read_recordings
 
@@ -25,6 +26,17 @@ def test_actions_are_limited_before_they_are_executed(spec):
     world = NumberedWorld()
     run_episode(Wild(), world, CountingOracle(2), spec('a'))
     assert np.array_equal(np.array(world.actions)[:, :3], np.ones((2, 3)))
+
+
+def test_a_policy_that_gives_up_has_failed(spec):
+    class Modest(SkippingPolicy):
+        def act(self, observation):
+            if len(self.instructions) == 2 and self.index == 3:
+                raise InstructionError('too hard')
+            return super().act(observation)
+    result = run_episode(Modest(), NumberedWorld(), CountingOracle(4), spec('a', 'b', 'c'))
+    assert (result['succeeded'], result['steps']) == (1, [4, 3])
+    assert result['reason'] == 'InstructionError: too hard'
 
 
 def test_results_come_in_the_order_of_the_suite(spec):

@@ -40,7 +40,9 @@ class Page(HTMLParser):
 def page(record_run, tmp_path):
     index = write_report([record_run('dysl'), record_run('dense')], tmp_path / 'report',
                          notes=['<b>a note</b>'])
-    return index, Page(index.read_text(encoding='utf-8'))
+    parsed = Page(index.read_text(encoding='utf-8'))
+    assert 'expert (privileged' not in parsed.text
+    return index, parsed
 
 
 def test_everything_it_refers_to_lies_in_its_own_folder(page):
@@ -66,6 +68,14 @@ def test_it_says_what_was_not_measured_and_shows_both_runs(page):
     for text in ('dysl', 'dense', '1 of 2', '2 of 2', 'failed, 50 steps used up',
                  'success after 8 steps', 'No video was recorded'):
         assert text in parsed.text
+
+
+def test_the_expert_stands_beside_policies_and_is_named_as_what_it_is(record_run, tmp_path):
+    folders = [record_run(name) for name in ('dysl', 'dense', 'expert')]
+    parsed = Page(write_report(folders, tmp_path / 'report').read_text(encoding='utf-8'))
+    assert parsed.text.count('expert (privileged state)') >= 4  # scores, tasks, costs, chains
+    assert 'It is the upper bound of this table' in parsed.text
+    assert 'dysl minus expert' in parsed.text
 
 
 def test_writing_again_removes_pictures_of_the_old_report(page, record_run, tmp_path):

@@ -184,3 +184,20 @@ def test_the_play_table_runs_in_the_loop(graph, launch, reset, status):
     graph.wait(lambda: ('FAILED', 0) in states(status), 'the step limit')
     assert status[-1].step == 4
     assert (policy.stop(), bridge.stop()) == (0, 0)
+
+
+@pytest.mark.sim
+def test_the_expert_does_a_task_and_gives_up_one_that_it_cannot_do(graph, launch, reset, status):
+    bridge = launch('sim_bridge_node', env_factory='""', publish_scene_state='true')
+    policy = launch('policy_node', policy_factory='dysl_vla_ros.nodes.expert_policy:create')
+    assert reset(['turn_on_led', 'place_in_drawer']).success
+    graph.wait(lambda: ('FAILED', 1) in states(status), 'the end of the chain')
+    assert ('SUCCEEDED', 0) in states(status)
+    assert status[-1].detail.startswith('InfeasibleTask: place_in_drawer')
+    assert status[-1].step == 0
+    # A wording that it does not know fails as well, and the node still serves the next one.
+    assert reset(['turn_on_led'], instructions=['sing a song']).success
+    graph.wait(lambda: ('FAILED', 0) in states(status), 'the refusal')
+    assert "unknown wording 'sing a song'" in status[-1].detail
+    assert all(s.interrupted == 0 for s in status)
+    assert (policy.stop(), bridge.stop()) == (0, 0)

@@ -49,6 +49,9 @@ def live(graph, node):
       '/policy_node/markers'}),
     ('policy_node', {'outputs.pose': True, 'safety.mode': 'unbounded', 'safety.deadman': 'joy'},
      {'/ee_pose', '/joy', '/policy_node/command_pose'}),
+    ('policy_node', {'policy_factory': 'dysl_vla_ros.nodes.expert_policy:create'},
+     {'/scene_state'}),
+    ('sim_bridge_node', {'publish_scene_state': True}, {'/scene_state'}),
     ('sim_bridge_node', {'command_interface': 'twist'},
      {'/policy_node/command_twist', '/policy_node/command_gripper'}),
     ('sim_bridge_node', {'command_interface': 'pose'},
@@ -57,7 +60,8 @@ def live(graph, node):
 def test_the_tables_equal_the_running_node(graph, launch, name, parameters, more):
     from rclpy.node import NodeNameNonExistentError
     said = 'active' if name == 'policy_node' else 'world ready'
-    launch(name, **{k: str(v).lower() for k, v in parameters.items()}).wait_for(said)
+    launch(name, **{k: str(v).lower() if isinstance(v, bool) else v
+                    for k, v in parameters.items()}).wait_for(said)
     table = documented(name)
     assert more <= {row[1] for row in table}
     expected = {row for row, is_optional in table.items() if not is_optional or row[1] in more}

@@ -113,3 +113,24 @@ def test_reasons_have_the_numbers_of_the_message():
     from dysl_vla_ros.msg import GroupDecision
     for reason in GroupReason:
         assert getattr(GroupDecision, reason.name) == reason.value
+
+
+def test_the_scene_state_survives_bit_for_bit(messages):
+    from dysl_vla_ros.observation.messages import scene_state_from_message
+    from dysl_vla_ros.observation.observation import SceneState
+    rng = np.random.default_rng(0)
+    state = SceneState('calvin_scene_B', rng.normal(size=15), rng.normal(size=24),
+                       rng.normal(size=6))
+    message = messages.scene_state_message(state, 1_033_333_333)
+    assert messages.ns_from_time(message.header.stamp) == 1_033_333_333
+    back = scene_state_from_message(message)
+    assert back.scene == state.scene
+    for name in ('robot_obs', 'scene_obs', 'target'):
+        assert np.array_equal(getattr(back, name), getattr(state, name)), name
+
+
+def test_joint_states_are_no_scene_state(messages):
+    from dysl_vla_ros.observation.messages import scene_state_from_message
+    message = messages.joint_state_message(np.zeros(15), 1)
+    with pytest.raises(ContractError, match=r'scene_state: expected 45 .*panda_joint1'):
+        scene_state_from_message(message)

@@ -72,3 +72,15 @@ def test_progress_names_the_phases():
     load_policy(PolicyParameters(policy_factory='dysl_vla_ros.nodes.scripted_policy:create'),
                 phases.append)
     assert phases == ['loading the policy', 'warming up']
+
+
+def test_the_expert_is_loaded_without_a_warm_up_that_it_could_not_do():
+    from dysl_vla_ros.nodes.parameters import PolicyParameters
+    from dysl_vla_ros.nodes.policies import load_policy, needs_robot_obs, uses_scene_state
+    expert = load_policy(PolicyParameters(
+        policy_factory='dysl_vla_ros.nodes.expert_policy:create'))
+    assert uses_scene_state(expert)
+    assert not needs_robot_obs(expert)
+    circle = load_policy(PolicyParameters(
+        policy_factory='dysl_vla_ros.nodes.scripted_policy:create'))
+    assert not uses_scene_state(circle)

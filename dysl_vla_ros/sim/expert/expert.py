@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from dysl_vla_ros.errors import ContractError
-from dysl_vla_ros.sim.env import PlayTableEnv
+from dysl_vla_ros.errors import ContractError, InstructionError
 from dysl_vla_ros.sim.expert.blocks import BlockPlans
 from dysl_vla_ros.sim.expert.furniture import FurnitureLaw
 from dysl_vla_ros.sim.expert.motion import OPEN, SAFE_Z_M, Arm
 from dysl_vla_ros.sim.expert.preconditions import hangs_in_hand, why_infeasible
+from dysl_vla_ros.sim.expert.reported import World
 from dysl_vla_ros.sim.expert.view import DESK_Z_M, View
 from dysl_vla_ros.sim.instructions import FURNITURE_TASKS
 
@@ -20,7 +20,7 @@ _NEEDS_BLOCK_IN_HAND = ('place_in_slider', 'place_in_drawer', 'stack_block')
 Plan = Generator[np.ndarray, None, Any]
 
 
-class InfeasibleTask(ContractError):
+class InfeasibleTask(InstructionError):
     """The task cannot succeed from the state it was asked for in."""
 
 
@@ -31,8 +31,8 @@ class ScriptedExpert:
     has run through without success: a lost grasp or a disturbance costs time only.
     """
 
-    def __init__(self, env: PlayTableEnv) -> None:
-        """Keep the environment whose privileged state is read."""
+    def __init__(self, env: World) -> None:
+        """Keep the world whose privileged state is read: a PlayTableEnv or a ReportedWorld."""
         self.env = env
         self._arm = Arm()
         self._plans = BlockPlans(self._arm)
