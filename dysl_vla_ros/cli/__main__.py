@@ -29,6 +29,7 @@ COMMANDS = {
     'expert': 'success of the scripted expert: 34 tasks, four scenes, the 1000 chains',
     'train': 'behaviour cloning of the dense policy',
     'faults': 'break things around a running policy node and watch what it sends',
+    'overhead': "time the policy node adds to the model's own, and its share of the processor",
     'conformance': 'compare the simulated world with recorded vectors of CALVIN',
     'convert': 'published checkpoint to one weights folder',
     'verify-reference': 'compare the network with recorded outputs of the originals',
