@@ -39,6 +39,7 @@ class WorldPublisher:
         self._clock = node.create_publisher(Clock, '/clock', qos.CLOCK)
         self._status = node.create_publisher(TaskStatus, 'task_status', qos.LATCHED)
         self._instruction = node.create_publisher(String, 'instruction', qos.LATCHED)
+        self.observations = 0  # sent; one image per camera each
 
     def clock(self, now_ns: int) -> None:
         """Publish the simulated time."""
@@ -46,6 +47,7 @@ class WorldPublisher:
 
     def observation(self, observation: dict, stamp_ns: int) -> None:
         """Publish CALVIN's observation; proprioception first, so that images complete a set."""
+        self.observations += 1
         robot_obs = np.asarray(observation['robot_obs'])
         self._joints.publish(messages.joint_state_message(robot_obs, stamp_ns))
         self._pose.publish(messages.pose_message(robot_obs, stamp_ns))
