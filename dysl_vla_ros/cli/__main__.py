@@ -30,6 +30,7 @@ COMMANDS = {
     'train': 'behaviour cloning of the dense policy',
     'faults': 'break things around a running policy node and watch what it sends',
     'overhead': "time the policy node adds to the model's own, and its share of the processor",
+    'soak': 'both nodes live for half an hour: memory, lifecycle requests, counts of messages',
     'conformance': 'compare the simulated world with recorded vectors of CALVIN',
     'convert': 'published checkpoint to one weights folder',
     'verify-reference': 'compare the network with recorded outputs of the originals',

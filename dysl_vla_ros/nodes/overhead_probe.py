@@ -6,8 +6,8 @@
 
 Same class, same process as ``policy_node``; only calls that go through rclpy's public functions
 or the policy's own are timed, by wrapping them. At the end FILE gets the times as JSON for
-``evaluation/overhead.py``. An image arrives when DDS has it in this process (``received_timestamp``
-of rclpy's message info), so taking it out and deserialising it count as overhead.
+``evaluation/overhead.py``. An image arrives when DDS has it in this process (rclpy's message
+info: ``received_timestamp``), so taking it out and deserialising it count as overhead.
 """
 
 from collections.abc import Callable

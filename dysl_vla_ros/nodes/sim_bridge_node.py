@@ -62,6 +62,7 @@ class SimBridgeNode(Node):
     def close(self) -> None:
         """Stop the episodes; the last status stays on the latched topic until we are gone."""
         self._driver.stop()
+        self._diagnostics.publish()  # the counts as they stay
         self.get_logger().info(f'stopped after {self._driver.counters.steps} steps')
 
     # ------------------------------------------------------------------ pieces
