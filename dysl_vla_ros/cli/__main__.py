@@ -31,6 +31,7 @@ COMMANDS = {
     'faults': 'break things around a running policy node and watch what it sends',
     'overhead': "time the policy node adds to the model's own, and its share of the processor",
     'soak': 'both nodes live for half an hour: memory, lifecycle requests, counts of messages',
+    'governor': 'live furniture tasks on a busy machine, without and with the compute governor',
     'conformance': 'compare the simulated world with recorded vectors of CALVIN',
     'convert': 'published checkpoint to one weights folder',
     'verify-reference': 'compare the network with recorded outputs of the originals',

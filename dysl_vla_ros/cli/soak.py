@@ -138,7 +138,7 @@ class _Soak:
     def finish(self, warm_up_s: float) -> list['Check']:
         """End the bridge, then ask the policy node what it counted."""
         from dysl_vla_ros.evaluation.soak import Check, memory_check, message_checks
-        policy, bridge = self._nodes
+        bridge = self._nodes[1]
         at_s = time.monotonic()
         bridge.interrupt()
         bridge.wait()

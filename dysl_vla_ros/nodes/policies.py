@@ -24,6 +24,7 @@ from dysl_vla_ros.resources import resolve
 from dysl_vla_ros.skipping.step import Step
 
 WARM_UP_STEPS = 3
+_FLOOR_SHARE = 0.5  # of the calibrated threshold, where no floor is given
 
 
 class Policy(Protocol):
@@ -119,11 +120,12 @@ def create_governor(policy: Policy, parameters: GovernorParameters) -> ComputeGo
     calibrated = policy.describe().get('skipping') or {}
     if _executor(policy) is None or 'skip_threshold' not in calibrated:
         raise ConfigError('governor.budget_ms needs a policy that skips layers (strategy dysl)')
+    threshold = float(calibrated['skip_threshold'])
     try:
         return ComputeGovernor(
-            GovernorSettings(parameters.budget_ms, parameters.min_threshold,
-                             full_depth_steps=parameters.full_depth_steps),
-            float(calibrated['skip_threshold']))
+            GovernorSettings(parameters.budget_ms,
+                             parameters.min_threshold or _FLOOR_SHARE * threshold,
+                             full_depth_steps=parameters.full_depth_steps), threshold)
     except ValueError as error:
         raise ConfigError(f'governor: {error}') from error
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Watches a policy node and a bridge from outside: counts, diagnostics, lifecycle requests."""
 
+from collections import Counter, defaultdict
 import threading
 import time
 from typing import Any
@@ -36,7 +37,7 @@ class SoakObserver:
         self.stats: dict[int, bool] = {}                 # stamp: whether it gives reasons
         self.diagnostics: dict[str, dict[str, str]] = {}  # by node, all its tasks together
         self.received_s: dict[str, float] = {}            # steady clock
-        self.statuses: dict[str, str] = {}
+        self.said: dict[str, Counter[str]] = defaultdict(Counter)  # by task: reports by message
         self.node.create_subscription(EndEffectorAction, 'policy_node/action', self._on_action,
                                       _DEEP)
         self.node.create_subscription(InferenceStats, 'policy_node/inference_stats',
@@ -87,7 +88,7 @@ class SoakObserver:
             for status in array.status:
                 node = status.name.split(':')[0]
                 values.setdefault(node, {}).update({v.key: v.value for v in status.values})
-                self.statuses[status.name] = status.message
+                self.said[status.name][status.message] += 1
             self.diagnostics |= values
             self.received_s |= dict.fromkeys(values, time.monotonic())
             self.condition.notify_all()
