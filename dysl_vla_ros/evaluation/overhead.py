@@ -79,9 +79,12 @@ def step_times(times: Mapping[str, Sequence[Any]]) -> list[StepTimes]:
             due, tick_callback = ticks[tick_index]
             wait = max(0, due - ready)
             ready, callback = max(ready, due), max(callback, tick_callback)
-        steps.append(StepTimes(*(v / 1e6 for v in (
-            begin - ready + published - end, callback - ready, begin - callback, published - end,
-            end - begin, 1e6 * preprocess_ms, wait, cpu)), published, process_cpu))
+        steps.append(StepTimes(
+            overhead_ms=(begin - ready + published - end) / 1e6,
+            take_ms=(callback - ready) / 1e6, hand_over_ms=(begin - callback) / 1e6,
+            publish_ms=(published - end) / 1e6, model_ms=(end - begin) / 1e6,
+            resize_ms=preprocess_ms, tick_wait_ms=wait / 1e6, cpu_ms=cpu / 1e6,
+            published_ns=published, process_cpu_ns=process_cpu))
     return steps
 
 

@@ -75,7 +75,7 @@ def test_the_governor_moves_the_shipped_policy():
     before = policy.rule.executor.logit_threshold
     set_skip_threshold(policy, governor.threshold)
     assert policy.rule.executor.logit_threshold == pytest.approx(before)
-    set_skip_threshold(policy, 0.3)
+    set_skip_threshold(policy, 0.05)
     assert policy.rule.executor.logit_threshold < before
 
 
