@@ -10,6 +10,7 @@ expert`` runs the scripted expert on privileged state: the upper bound.
 """
 
 import argparse
+from collections.abc import Mapping
 import json
 from pathlib import Path
 import time
@@ -77,8 +78,12 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
               transport: str = 'ros', workers: int = 1, videos: bool = False,
               mode: str = 'lockstep', budget: float | None = None, renderer: str = RENDERER,
               command_interface: str = 'action',
-              record_bag: str | None = None) -> dict[str, Any]:
+              record_bag: str | None = None,
+              policy_parameters: Mapping[str, str | int | float | bool] | None = None,
+              ) -> dict[str, Any]:
     """Run a suite into a new results folder with a progress bar.
+
+    ``policy_parameters`` are further parameters of policy_node (over ROS).
 
     Returns:
         The content of the written results.json.
@@ -118,7 +123,8 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
               'strategy': strategy, 'budget': budget, 'device': device,
               'transport': transport, 'mode': mode, 'command_interface': command_interface,
               'workers': workers, 'torch_threads': 1, 'videos': videos,
-              'privileged_state': strategy == EXPERT}
+              'privileged_state': strategy == EXPERT,
+              **({'policy_parameters': dict(policy_parameters)} if policy_parameters else {})}
     # Also checks the weights, before anything starts.
     manifest = build_manifest(config, weights, renderer)
     folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +144,8 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
                     {'checkpoint': str(weights.resolve()), 'strategy': strategy,
                      'device': device, 'budget': budget or 0.0}),
                  'trigger': 'timer' if mode == 'live' else 'observation',
-                 'use_sim_time': mode == 'live', **_ADAPTERS[command_interface]},
+                 'use_sim_time': mode == 'live', **_ADAPTERS[command_interface],
+                 **(policy_parameters or {})},
                 {'scene': suite.metadata.get('scene', 'calvin_scene_D'), 'mode': mode,
                  'renderer': renderer, 'command_interface': command_interface,
                  'publish_scene_state': weights is None},

@@ -93,12 +93,13 @@ class ComputeGovernor:
         ratio = self.p95_ms / self._settings.budget_ms
         if len(self._latencies) >= self._settings.window // 3:
             if ratio > _AIM and self._threshold > self._settings.min_threshold:
-                self._move(-min(0.1, max(0.005, 0.2 * (ratio - _AIM))))
+                self._move(-min(0.125, max(0.00625, 0.25 * (ratio - _AIM))))
                 self._latencies.clear()  # they belong to the old threshold
             elif ratio < _RELAX:
-                self._move(0.005)
+                self._move(0.00625)
         return self.threshold
 
-    def _move(self, change: float) -> None:
-        self._threshold = float(np.clip(self._threshold + change, self._settings.min_threshold,
-                                        self._calibrated))
+    def _move(self, share: float) -> None:
+        """Move by a share of the calibrated threshold: strategies have small and large ones."""
+        self._threshold = float(np.clip(self._threshold + share * self._calibrated,
+                                        self._settings.min_threshold, self._calibrated))

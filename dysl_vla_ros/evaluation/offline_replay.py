@@ -27,6 +27,7 @@ Trigger = Literal['auto', 'observation', 'timer', 'recorded']
 TRIGGERS = ('auto', 'observation', 'timer', 'recorded')
 _GAP_NS = NS_PER_S
 _LOOK_AHEAD = 200
+_LISTED = 3  # problems of one kind told one by one; the rest is counted
 _HOLD_NS = NS_PER_S  # how much later than its goal's first step an instruction may be shown
 
 
@@ -127,7 +128,7 @@ class BagReplay:
         self._instruction, self._is_new = '', False
         self._held: list[tuple[int, Act]] = []  # recorded steps that wait for their instruction
         self._jumps = self._gaps = self._lost_inputs = self._invalid = self._lost_steps = 0
-        self._expected_step = 0
+        self._expected_step = self._set_back = 0
 
     # ------------------------------------------------------------------ preparation
     def _count(self, key: str) -> int:
@@ -222,7 +223,8 @@ class BagReplay:
                               action_from_message(content))
             except ContractError as error:
                 self._invalid += 1
-                self.problems.append(f'recorded command at {message.time_ns} ns: {error}')
+                if self._invalid <= _LISTED:
+                    self.problems.append(f'recorded command at {message.time_ns} ns: {error}')
         elif key == 'clock':
             if self.trigger == 'timer' and self._is_recorded_sim_time:
                 yield from self._ticks(ns_from_time(content.clock), message.time_ns)
@@ -348,20 +350,23 @@ class BagReplay:
             return
         if self._last_stamp_ns is not None and stamp_ns - self._last_stamp_ns > _GAP_NS:
             self._gaps += 1
-            if self._gaps <= 3:
+            if self._gaps <= _LISTED:
                 self.problems.append(
                     f'{self._names[stream]}: {(stamp_ns - self._last_stamp_ns) / NS_PER_S:.2f} s '
                     f'without an image before stamp {stamp_ns / NS_PER_S:.3f} s')
         elif self._last_stamp_ns is not None and stamp_ns < self._last_stamp_ns - _GAP_NS:
-            self.problems.append(
-                f'clock set back by {(self._last_stamp_ns - stamp_ns) / NS_PER_S:.2f} s to '
-                f'{stamp_ns / NS_PER_S:.3f} s (received at {time_ns / NS_PER_S:.3f} s); stored '
-                'observations were dropped, as the node does')
+            self._set_back += 1
+            if self._set_back <= _LISTED:
+                self.problems.append(
+                    f'clock set back by {(self._last_stamp_ns - stamp_ns) / NS_PER_S:.2f} s to '
+                    f'{stamp_ns / NS_PER_S:.3f} s (received at {time_ns / NS_PER_S:.3f} s); '
+                    'stored observations were dropped, as the node does')
         self._last_stamp_ns = stamp_ns
 
     def _summarise(self) -> None:
         notes = (
-            (self._gaps > 3, f'{self._gaps} gaps of more than a second in all'),
+            (self._gaps > _LISTED, f'{self._gaps} gaps of more than a second in all'),
+            (self._set_back > _LISTED, f'the clock was set back {self._set_back} times in all'),
             (self._invalid > 1, f'{self._invalid} messages could not be decoded'),
             (self._lost_inputs, f'{self._lost_inputs} recorded steps left out: their inputs or '
              'instruction are not in the bag'),

@@ -313,7 +313,9 @@ class EpisodeDriver:
                 self._applied_stamp_ns = stamp_ns
                 self._answered_s = now_s
                 if self._time.now_ns - stamp_ns <= self._p.max_action_age_s * 1e9:
+                    self._client.judge()
                     return message
+                self._client.judge('too old')
                 self.counters.stale += 1
         if now_s - self._answered_s > self._p.policy_timeout_s:
             raise PolicyLost(f'no action for {now_s - self._answered_s:.1f} s')

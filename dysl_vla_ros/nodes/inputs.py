@@ -5,7 +5,7 @@
 Callbacks only look at the header and store; decoding happens on the inference thread.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import time
 
 from geometry_msgs.msg import PoseStamped
@@ -17,7 +17,8 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from dysl_vla_ros.errors import ContractError
 from dysl_vla_ros.nodes import messages, qos
 from dysl_vla_ros.nodes.parameters import PolicyParameters
-from dysl_vla_ros.observation.assembler import ObservationAssembler
+from dysl_vla_ros.nodes.tally import Tally
+from dysl_vla_ros.observation.assembler import Assembly, ObservationAssembler
 from dysl_vla_ros.observation.messages import (
     IMAGES,
     PROPRIOCEPTION,
@@ -28,14 +29,24 @@ from dysl_vla_ros.observation.observation import Observation
 from dysl_vla_ros.observation.ring import Sample
 
 JOINTS, POSE = PROPRIOCEPTION
+_MAX_WAIT_NS = 1_000_000_000  # between DDS and a callback; more means a clock was set
 
 
 class Inputs:
     """Streams of one configuration. Arrival on the executor's thread, decoding on another."""
 
     def __init__(self, node: Node, parameters: PolicyParameters, streams: tuple[str, ...],
-                 arrived: Callable[[str, int, object], None]) -> None:
-        """Subscribe to every stream; ``arrived(stream, stamp_ns, message)`` gets valid ones."""
+                 arrived: Callable[[str, int, object], None],
+                 tallies: dict[str, Tally] | None = None) -> None:
+        """Subscribe to every stream.
+
+        Args:
+            node: Owner.
+            parameters: All of the policy node's.
+            streams: Names.
+            arrived: Called with (stream, stamp in ns, message) for valid ones.
+            tallies: What became of the messages, by stream; outlives this object.
+        """
         p = parameters.inputs
         self._node, self._p, self._arrived, self.streams = node, p, arrived, streams
         image = CompressedImage if p.image_transport == 'compressed' else Image
@@ -49,22 +60,55 @@ class Inputs:
         self._subscriptions = {
             name: node.create_subscription(
                 types.get(name, image), getattr(p, name) + (suffix if name in IMAGES else ''),
-                lambda message, name=name: self._on_message(name, message), profile)
+                self._receiver(name), profile)
             for name in streams}
         self.problems: dict[str, str] = {}    # by stream: what is wrong with what arrives
         self._identical: dict[str, tuple[np.ndarray | None, int]] = {}
         self._seen: dict[str, tuple[int, float]] = {}
+        self.tallies = {} if tallies is None else tallies
+        for name in streams:
+            self.tallies.setdefault(name, Tally())
+        self._arrival_s = dict.fromkeys(streams, 0.0)
 
-    def _on_message(self, stream: str, message) -> None:
+    def _receiver(self, stream: str) -> Callable[[object, Mapping[str, int]], None]:
+        # Exactly two arguments, by which rclpy knows that the message info is wanted.
+        def receive(message: object, info: Mapping[str, int]) -> None:
+            self._on_message(stream, message, info)
+        receive.takes_info = True  # type: ignore[attr-defined]
+        return receive
+
+    def _on_message(self, stream: str, message, info: Mapping[str, int]) -> None:
+        # When DDS had it, not when this thread came to it; without a plausible time, now.
+        waited_ns = time.time_ns() - (info.get('received_timestamp') or 0)
+        self._arrival_s[stream] = time.monotonic() - (
+            waited_ns / 1e9 if 0 <= waited_ns < _MAX_WAIT_NS else 0.0)
+        tally = self.tallies[stream]
+        tally.receive(info, 'a newer one came first')
         frame, expected = message.header.frame_id, self._frames.get(stream, '')
         if expected and frame != expected:
             self._node.get_logger().error(
                 f'{stream}: frame_id {frame!r}, expected {expected!r}; message ignored',
                 throttle_duration_sec=5.0)
             self.problems[stream] = f'{stream}: frame_id {frame!r}, expected {expected!r}'
+            tally.explain('wrong frame_id')
             return
         self.problems.pop(stream, None)
         self._arrived(stream, messages.ns_from_time(message.header.stamp), message)
+
+    # ------------------------------------------------------------------ what becomes of them
+    def arrival_s(self, assembly: Assembly) -> float:
+        """When the last message of an observation reached this process, steady clock."""
+        return max(self._arrival_s[name] for name in assembly.samples)
+
+    def use(self, assembly: Assembly) -> None:
+        """These samples go to the policy."""
+        for name in assembly.samples:
+            self.tallies[name].use()
+
+    def explain(self, reason: str) -> None:
+        """The newest samples do not go to the policy now, and why."""
+        for name in self.streams:
+            self.tallies[name].explain(reason)
 
     # ------------------------------------------------------------------ decoding
     def observation(self, samples: dict[str, Sample], gripper: float,
@@ -121,9 +165,12 @@ class Inputs:
             for key in ('late', 'repeated', 'jumps'):
                 if getattr(counters, key):
                     values[f'{name} {key}'] = getattr(counters, key)
+            values |= self.tallies[name].values(name)
         return values
 
     def destroy(self) -> None:
         """Remove the subscriptions."""
+        for tally in self.tallies.values():
+            tally.pause()
         for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)

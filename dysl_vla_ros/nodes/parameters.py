@@ -175,7 +175,8 @@ class GovernorParameters:
         0.0, 'Latency from observation to action that 95 % of the steps shall keep; 0 is off.',
         0.0, 10_000.0)
     min_threshold: float = field(
-        0.3, 'Floor of the skip threshold; lower skips more layers.', 0.01, 0.99)
+        0.0, 'Floor of the skip threshold; lower skips more layers. 0: half of the calibrated '
+             'threshold.', 0.0, 0.99)
     full_depth_steps: int = field(
         5, 'Steps with all layers after the gripper has changed.', 0, 1000)
 

@@ -4,6 +4,7 @@
 
 from collections.abc import Callable
 import contextlib
+import gc
 import importlib
 from importlib import metadata
 import os
@@ -23,6 +24,7 @@ from dysl_vla_ros.resources import resolve
 from dysl_vla_ros.skipping.step import Step
 
 WARM_UP_STEPS = 3
+_FLOOR_SHARE = 0.5  # of the calibrated threshold, where no floor is given
 
 
 class Policy(Protocol):
@@ -77,7 +79,20 @@ def load_policy(parameters: PolicyParameters,
     progress('warming up')
     if not uses_scene_state(policy):  # grey images do not show it the world it asks for
         warm_up(policy)
+    settle()
     return policy
+
+
+def settle() -> None:
+    """Keep the garbage collector away from what stays.
+
+    A full collection walks every object that torch has made, tens of milliseconds, in the middle
+    of some control step. What is frozen here is looked at again when the next policy is loaded,
+    so that cycles of the one before are found.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def import_torch(threads: int) -> ModuleType:
@@ -104,20 +119,26 @@ def create_governor(policy: Policy, parameters: GovernorParameters) -> ComputeGo
     if not parameters.budget_ms:
         return None
     calibrated = policy.describe().get('skipping') or {}
-    if not hasattr(policy, 'executor') or 'skip_threshold' not in calibrated:
+    if _executor(policy) is None or 'skip_threshold' not in calibrated:
         raise ConfigError('governor.budget_ms needs a policy that skips layers (strategy dysl)')
+    threshold = float(calibrated['skip_threshold'])
     try:
         return ComputeGovernor(
-            GovernorSettings(parameters.budget_ms, parameters.min_threshold,
-                             full_depth_steps=parameters.full_depth_steps),
-            float(calibrated['skip_threshold']))
+            GovernorSettings(parameters.budget_ms,
+                             parameters.min_threshold or _FLOOR_SHARE * threshold,
+                             full_depth_steps=parameters.full_depth_steps), threshold)
     except ValueError as error:
         raise ConfigError(f'governor: {error}') from error
 
 
 def set_skip_threshold(policy: Any, threshold: float) -> None:
     """Set the probability above which layers are skipped (1: none)."""
-    policy.executor.set_threshold(threshold)
+    _executor(policy).set_threshold(threshold)
+
+
+def _executor(policy: Any) -> Any:
+    """What runs the layers, if the policy's strategy skips by a threshold."""
+    return getattr(getattr(policy, 'rule', None), 'executor', None)
 
 
 def versions() -> dict[str, str]:

@@ -6,7 +6,7 @@ Callbacks store; every method that waits is called from the episode's thread and
 pieces through a function of the caller, so that a stop is never more than a moment away.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import threading
 import time
 
@@ -18,6 +18,7 @@ from rclpy.task import Future
 from dysl_vla_ros.action import ExecuteInstruction
 from dysl_vla_ros.msg import EndEffectorAction, InferenceStats
 from dysl_vla_ros.nodes import messages, qos
+from dysl_vla_ros.nodes.tally import Tally
 
 _ANSWER_TIMEOUT_S = 2.0
 _PIECE_S = 0.02
@@ -35,6 +36,7 @@ class PolicyClient:
         self._actions: dict[int, EndEffectorAction] = {}  # by stamp, newest last; guarded
         self._stats: dict[int, InferenceStats] = {}       # by stamp, newest last; guarded
         self._result: Future | None = None                # of the goal that runs
+        self.tally = Tally()  # guarded; unused actions by reason in live mode
         self._client = ActionClient(node, ExecuteInstruction, action_name)
         node.create_subscription(EndEffectorAction, f'{base}/action', self._on_action, qos.COMMAND)
         node.create_subscription(InferenceStats, f'{base}/inference_stats', self._on_stats,
@@ -62,6 +64,7 @@ class PolicyClient:
                 report('the policy node does not answer')
             elif future.result() is not None and future.result().accepted:
                 with self._condition:
+                    self.tally.explain('between two instructions')
                     self._actions.clear()
                     self._stats.clear()
                 self._result = self._send(future.result().get_result_async)
@@ -123,6 +126,14 @@ class PolicyClient:
         with self._condition:
             return self._actions[max(self._actions)] if self._actions else None
 
+    def judge(self, reason: str = '') -> None:
+        """The newest action moves the arm, or does not for this reason."""
+        with self._condition:
+            if reason:
+                self.tally.explain(reason)
+            else:
+                self.tally.use()
+
     def stats(self, stamp_ns: int) -> InferenceStats | None:
         """Return the statistics for this observation if they have arrived."""
         with self._condition:
@@ -139,7 +150,9 @@ class PolicyClient:
             self._condition.notify_all()
 
     # ------------------------------------------------------------------ callbacks (executor)
-    def _on_action(self, message: EndEffectorAction) -> None:
+    def _on_action(self, message: EndEffectorAction, info: Mapping[str, int]) -> None:
+        with self._condition:
+            self.tally.receive(info, 'a newer one came first')
         self._store(self._actions, message)
 
     def _on_stats(self, message: InferenceStats) -> None:

@@ -147,7 +147,8 @@ class PolicyNode(LifecycleNode):
             self._streams, int(p.max_observation_age_s * 1e9), int(p.max_stamp_spread_s * 1e9),
             max_ages_ns={name: pose_age_ns for name in self._streams if name not in IMAGES},
             max_ahead_ns=_MAX_AHEAD_NS)
-        self._inputs = own(Inputs(self, p, self._streams, self._on_sample))
+        self._inputs = own(Inputs(self, p, self._streams, self._on_sample,
+                                  self._counters.tallies))
         keep(self.create_subscription(String, 'instruction', self._on_instruction, qos.LATCHED),
              self.destroy_subscription)
         keep(self.create_subscription(TaskStatus, 'task_status', self._on_status, qos.LATCHED),
@@ -179,7 +180,8 @@ class PolicyNode(LifecycleNode):
         with self._lock:
             self._failure = ''
             self._forget_observations()
-            self._worker = PolicyWorker(self._reset, self._infer, self._on_failure)
+            self._worker = PolicyWorker(self._reset, self._infer, self._on_failure,
+                                        self._counters.add_replaced)
         self.get_logger().info('active; waiting for an instruction')
         self._progress('active')
         return result
@@ -277,6 +279,8 @@ class PolicyNode(LifecycleNode):
                 self.get_logger().info('observations are back')
             if self.parameters.trigger == 'observation' and self._worker is not None:
                 self._act_on_complete_set(stream, stamp_ns)
+            if self._worker is None or self._session is None:
+                self._inputs.explain('no instruction' if self._worker else 'the node is inactive')
 
     def _see_pose(self, message) -> None:
         try:
@@ -326,8 +330,10 @@ class PolicyNode(LifecycleNode):
                 self._hold_reason = assembly.reason
             if not assembly.is_usable:
                 self._counters.dropped += not is_idle
+                self._inputs.explain('not aligned, too old or from the future')
             elif self._worker.is_busy:
                 self._counters.missed += 1
+                self._inputs.explain('the policy was busy')
             else:
                 self._submit(assembly)
 
@@ -360,7 +366,10 @@ class PolicyNode(LifecycleNode):
             session.first_stamp_ns = assembly.stamp_ns
         self._acted_stamp_ns, self._ignored_stamp_ns, self._cached = assembly.stamp_ns, None, None
         self._acted_stamps = {name: sample.stamp_ns for name, sample in assembly.samples.items()}
-        self._worker.submit(Job(assembly, session, time.monotonic(), self._gripper_command))
+        self._inputs.use(assembly)
+        self._counters.submitted += 1
+        self._worker.submit(Job(assembly, session, self._inputs.arrival_s(assembly),
+                                self._gripper_command))
 
     def _forget_observations(self) -> None:
         self._assembler.clear()
@@ -392,20 +401,23 @@ class PolicyNode(LifecycleNode):
         with self._lock:
             session, now_ns = self._session, self.get_clock().now().nanoseconds
             if session is not job.session or self._worker is None:
+                self._counters.unsent += 1
                 return  # preempted, cancelled or stopped while the policy was thinking
             age_s = max(0, now_ns - job.assembly.stamp_ns) / 1e9
             limit_s = self.parameters.max_observation_age_s
             if self.parameters.trigger == 'timer' and age_s > limit_s:
                 self._counters.dropped += 1
+                self._counters.unsent += 1
                 self.get_logger().warning(
                     f'action dropped: its observation is {age_s:.3f} s old, limit {limit_s} s',
                     throttle_duration_sec=1.0)
                 return
             commanded = self._arm.command(limited.action, step.gripper_probability, measured,
                                           job.assembly.stamp_ns)
-            latency_ms = 1e3 * (time.monotonic() - job.arrival_s)
             action = messages.action_message(commanded.action, job.assembly.stamp_ns,
                                              self.parameters.action_frame, step.index)
+            self._actions.publish(action)  # before all that only tells about it
+            latency_ms = 1e3 * (time.monotonic() - job.arrival_s)
             stats = messages.stats_message(
                 step, job.assembly.stamp_ns, {n: s.stamp_ns for n, s in samples.items()},
                 (*limited.reasons, *commanded.reasons), 1e3 * age_s, latency_ms)
@@ -422,6 +434,7 @@ class PolicyNode(LifecycleNode):
         """A broken image or pose: nothing is sent, the arm stops, the next one may be good."""
         with self._lock:
             self._counters.dropped += 1
+            self._counters.refused += 1
             self._hold_reason = reason
             self._arm.stop(reason)
         self.get_logger().error(f'observation refused: {reason}', throttle_duration_sec=1.0)
@@ -443,7 +456,6 @@ class PolicyNode(LifecycleNode):
     def _publish(self, session: Session, action: EndEffectorAction,
                  stats: InferenceStats) -> None:
         self._stats.publish(stats)
-        self._actions.publish(action)
         self._cached = action, stats
         self._acted_s, self._hold_reason = time.monotonic(), ''
         session.steps += 1

@@ -11,6 +11,7 @@ import unicodedata
 from dysl_vla_ros.control.governor import ComputeGovernor
 from dysl_vla_ros.msg import InferenceStats
 from dysl_vla_ros.nodes.diagnostics import Level, Report, Window
+from dysl_vla_ros.nodes.tally import Tally
 from dysl_vla_ros.observation.assembler import Assembly
 
 
@@ -45,7 +46,12 @@ class Counters:
     limited: int = 0
     dropped: int = 0
     missed: int = 0
+    submitted: int = 0
+    refused: int = 0
+    replaced: int = 0
+    unsent: int = 0
     refusal: str = ''
+    tallies: dict[str, Tally] = field(default_factory=dict)
     latency_ms: Window = field(default_factory=Window)
     age_ms: Window = field(default_factory=Window)
     skipped: Window = field(default_factory=Window)
@@ -65,6 +71,10 @@ class Counters:
         if session is None:
             return Report(Level.OK, 'no instruction', values)
         return Report(Level.WARN if hold_reason else Level.OK, hold_reason or 'receiving', values)
+
+    def add_replaced(self) -> None:
+        """Count an observation that waited for the policy in vain."""
+        self.replaced += 1
 
     def add(self, stats: InferenceStats) -> None:
         """Count a published step."""
@@ -90,7 +100,9 @@ class Counters:
                   'memory MB': resident_memory_mb(), 'steps': self.steps,
                   'actions sent again': self.resent,
                   'limited': self.limited, 'dropped': self.dropped,
-                  'deadlines missed': self.missed, **self.latency_ms.summary('latency ms'),
+                  'deadlines missed': self.missed, 'submitted': self.submitted,
+                  'observations refused': self.refused, 'submitted and replaced': self.replaced,
+                  'actions not sent': self.unsent, **self.latency_ms.summary('latency ms'),
                   **self.age_ms.summary('observation age ms'),
                   **self.skipped.summary('skip ratio'),
                   **self.decoder_ms.summary('decoder ms'), **self.layers.summary('layers')}

@@ -27,6 +27,7 @@ from dysl_vla_ros.nodes.parameters import BridgeParameters, declare
 from dysl_vla_ros.nodes.policies import call_factory
 from dysl_vla_ros.nodes.policy_client import PolicyClient
 from dysl_vla_ros.nodes.process import run_node
+from dysl_vla_ros.nodes.session import resident_memory_mb
 from dysl_vla_ros.nodes.world_publisher import WorldPublisher
 from dysl_vla_ros.resources import resolve
 from dysl_vla_ros.srv import ResetEpisode
@@ -44,13 +45,13 @@ class SimBridgeNode(Node):
         self._stop_event = stop
         self.parameters = declare(self, BridgeParameters)
         self._suite = self._load_suite()
-        client = PolicyClient(self, self.parameters.policy_action)
+        self._client = client = PolicyClient(self, self.parameters.policy_action)
+        self._topics = WorldPublisher(self, self.parameters.publish_scene_state)
         self._arm = (ArmInputs(self, self.parameters, client.notify)
                      if self.parameters.command_interface != 'action' else None)
         self._driver = EpisodeDriver(
-            self.parameters, self._create_world, client, self._arm,
-            WorldPublisher(self, self.parameters.publish_scene_state), self.get_logger(),
-            self._suite, self._create_recorder(), self._on_done)
+            self.parameters, self._create_world, client, self._arm, self._topics,
+            self.get_logger(), self._suite, self._create_recorder(), self._on_done)
         self.create_service(ResetEpisode, '~/reset_episode', self._on_reset)
         self._diagnostics = Diagnostics(self, {'episodes': self._report})
 
@@ -61,6 +62,7 @@ class SimBridgeNode(Node):
     def close(self) -> None:
         """Stop the episodes; the last status stays on the latched topic until we are gone."""
         self._driver.stop()
+        self._diagnostics.publish()  # the counts as they stay
         self.get_logger().info(f'stopped after {self._driver.counters.steps} steps')
 
     # ------------------------------------------------------------------ pieces
@@ -137,6 +139,8 @@ class SimBridgeNode(Node):
             'policy lost': c.lost, 'observations sent again': c.republished,
             'steps held': c.held, 'stale actions': c.stale, 'overruns': c.overruns,
             'steps without statistics': c.missing_stats,
+            'observations sent': self._topics.observations, 'memory MB': resident_memory_mb(),
+            **self._client.tally.values('action'),
             **({'commands refused': self._arm.refused, 'steps without command': self._arm.idle}
                if self._arm is not None else {})})
 

@@ -15,9 +15,14 @@ class PolicyWorker:
     """
 
     def __init__(self, reset: Callable[[str], None], step: Callable[[Any], None],
-                 failed: Callable[[Exception], None]) -> None:
-        """Start the thread; all three functions are called on it."""
+                 failed: Callable[[Exception], None],
+                 dropped: Callable[[], None] = lambda: None) -> None:
+        """Start the thread; the first three functions are called on it.
+
+        ``dropped`` is called for every observation thrown away, by whoever caused it.
+        """
         self._reset, self._step, self._failed = reset, step, failed
+        self._dropped = dropped
         self._condition = threading.Condition()
         self._instruction: str | None = None  # guarded by _condition
         self._job: Any = None                 # guarded by _condition
@@ -35,23 +40,31 @@ class PolicyWorker:
     def submit_reset(self, instruction: str) -> None:
         """Ask for a reset; an observation that still waits is dropped."""
         with self._condition:
-            self._instruction, self._job = instruction, None
+            self._drop()
+            self._instruction = instruction
             self._condition.notify()
 
     def submit(self, job: Any) -> None:
         """Ask for one step; replaces an observation that still waits."""
         with self._condition:
+            self._drop()
             self._job = job
             self._condition.notify()
 
     def stop(self, timeout_s: float = 30.0) -> bool:
         """Drop what waits, finish what runs, join; return whether the thread has ended."""
         with self._condition:
-            self._is_running, self._instruction, self._job = False, None, None
+            self._drop()
+            self._is_running, self._instruction = False, None
             self._condition.notify()
         if self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
+
+    def _drop(self) -> None:
+        if self._job is not None:
+            self._job = None
+            self._dropped()
 
     def _run(self) -> None:
         while True:

@@ -43,6 +43,7 @@ class WorldPublisher:
         self._clock = node.create_publisher(Clock, '/clock', qos.CLOCK)
         self._status = node.create_publisher(TaskStatus, 'task_status', qos.LATCHED)
         self._instruction = node.create_publisher(String, 'instruction', qos.LATCHED)
+        self.observations = 0  # sent; one image per camera each
 
     def clock(self, now_ns: int) -> None:
         """Publish the simulated time."""
@@ -51,6 +52,7 @@ class WorldPublisher:
     def observation(self, observation: dict, stamp_ns: int,
                     scene: SceneState | None = None) -> None:
         """Publish CALVIN's observation; images last, so that they complete a set."""
+        self.observations += 1
         if self._scene is not None and scene is not None:
             self._scene.publish(messages.scene_state_message(scene, stamp_ns))
         robot_obs = np.asarray(observation['robot_obs'])

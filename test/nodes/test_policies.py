@@ -57,12 +57,26 @@ def test_the_governor_starts_at_the_calibrated_threshold_and_refuses_a_floor_abo
     from dysl_vla_ros.nodes.policies import create_governor, set_skip_threshold
     thresholds = []
     policy = SimpleNamespace(describe=lambda: {'skipping': {'skip_threshold': 0.8}},
-                             executor=SimpleNamespace(set_threshold=thresholds.append))
+                             rule=SimpleNamespace(executor=SimpleNamespace(
+                                 set_threshold=thresholds.append)))
     governor = create_governor(policy, governed())
     set_skip_threshold(policy, governor.threshold)
     assert thresholds == [0.8]
     with pytest.raises(ConfigError, match='above the calibrated'):
         create_governor(policy, governed(min_threshold=0.9))
+
+
+def test_the_governor_moves_the_shipped_policy():
+    from dysl_vla_ros.nodes.policies import create_governor, set_skip_threshold
+    from dysl_vla_ros.resources import resolve
+    from dysl_vla_ros.skipping.policy import DySLPolicy
+    policy = DySLPolicy.from_pretrained(resolve('package://dysl_vla_ros/weights/dysl-mini'))
+    governor = create_governor(policy, governed())
+    before = policy.rule.executor.logit_threshold
+    set_skip_threshold(policy, governor.threshold)
+    assert policy.rule.executor.logit_threshold == pytest.approx(before)
+    set_skip_threshold(policy, 0.05)
+    assert policy.rule.executor.logit_threshold < before
 
 
 def test_progress_names_the_phases():
