@@ -45,7 +45,11 @@ class Counters:
     limited: int = 0
     dropped: int = 0
     missed: int = 0
+    unsent: int = 0
     refusal: str = ''
+    ended: str = ''
+    clock: str = ''
+    skipped_callback: str = ''
     latency_ms: Window = field(default_factory=Window)
     age_ms: Window = field(default_factory=Window)
     skipped: Window = field(default_factory=Window)
@@ -59,7 +63,9 @@ class Counters:
         values = {'samples': self.samples, 'silence s': round(silence_s, 2),
                   'streams': ', '.join(streams), 'held back': hold_reason or 'no',
                   'instruction': shortened(session.instruction) if session else '',
-                  'refused instruction': self.refusal or 'none', **health}
+                  'refused instruction': self.refusal or 'none',
+                  'last instruction ended': self.ended or 'none',
+                  'clock': self.clock or 'steady', **health}
         if is_lost:
             return Report(Level.ERROR, 'observations stopped', values)
         if session is None:
@@ -90,6 +96,7 @@ class Counters:
                   'memory MB': resident_memory_mb(), 'steps': self.steps,
                   'actions sent again': self.resent,
                   'limited': self.limited, 'dropped': self.dropped,
+                  'actions not sent': self.unsent,
                   'deadlines missed': self.missed, **self.latency_ms.summary('latency ms'),
                   **self.age_ms.summary('observation age ms'),
                   **self.skipped.summary('skip ratio'),
@@ -97,6 +104,8 @@ class Counters:
         if governor is not None:
             values.update({'skip threshold': round(governor.threshold, 3),
                            'governed latency p95 ms': round(governor.p95_ms, 2)})
+        if self.skipped_callback:
+            values['skipped callback'] = self.skipped_callback
         if failure:
             return Report(Level.ERROR, failure, values)
         if governor is not None and governor.is_over_budget:
