@@ -90,7 +90,7 @@ class Arm:
             RivalWatch(node, TwistStamped if isinstance(adapter, TwistOutput) else PoseStamped,
                        adapter.publisher.topic_name, self._yield_to_rival)
             for adapter in self._adapters]
-        self._deadman = Deadman(node, safety, lambda: self.stop('deadman released')) \
+        self._deadman = Deadman(node, safety, self.stop) \
             if safety.deadman != 'none' else None
         self._enable = node.create_service(SetBool, '~/enable', self._on_enable)
         self._reset = node.create_service(Trigger, '~/reset', self._on_reset)

@@ -207,7 +207,8 @@ class ControlCycle:
             if now_ns < self._tick_ns:
                 self._assembler.clear()
                 self._on_time_set_back()
-            self._note_clock(now_ns)
+            if self._tick_ns and abs(now_ns - self._tick_ns) > _JUMP_NS:
+                self._counters.note_jump(now_ns - self._tick_ns)
             self._tick_ns = now_ns
             self._look_at_deadline()
             if self.session is None:
@@ -222,12 +223,6 @@ class ControlCycle:
                 self._counters.missed += 1
             else:
                 self._submit(assembly)
-
-    def _note_clock(self, now_ns: int) -> None:
-        step_ns = now_ns - self._tick_ns
-        if self._tick_ns and abs(step_ns) > _JUMP_NS:
-            self._counters.clock = (f'jumped {"ahead" if step_ns > 0 else "back"} by '
-                                    f'{abs(step_ns) / 1e9:.1f} s')
 
     def _look_at_deadline(self) -> None:
         if self.session is not None and time.monotonic() > self.session.deadline_s:

@@ -46,15 +46,15 @@ class InputParameters:
         0, 'So many images with the very same bytes mean a frozen camera (real ones have noise); '
            '0 does not look, as in simulation a still scene is lawful.', 0, 10_000)
     max_identical_moving: int = field(
-        0, 'So many images with the very same bytes while the tool moved mean a frozen camera; '
-           'with 3 and cameras at 30 Hz the arm stops within 0.1 s. 0 does not look, 1 is not '
-           'possible. Reads ee_pose; where nobody publishes it, the commands count as motion.',
-        0, 10_000)
+        0, 'So many images with the very same bytes while the tool moved mean a frozen camera, '
+           'once 30 images that differed while the tool was at rest have shown its noise; with 3 '
+           'and cameras at 30 Hz the arm stops within 0.1 s. 0 does not look, 1 is not possible. '
+           'Reads ee_pose; where nobody publishes it, the commands count as motion.', 0, 10_000)
     frozen_shift_m: float = field(
-        0.005, 'max_identical_moving: translation since the first of these images that counts '
+        0.002, 'max_identical_moving: translation since the first of these images that counts '
                'as motion.', 0.0, 1.0)
     frozen_turn_rad: float = field(
-        0.05, 'max_identical_moving: rotation that counts as motion.', 0.0, 3.2)
+        0.02, 'max_identical_moving: rotation that counts as motion.', 0.0, 3.2)
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside its range or choices."""

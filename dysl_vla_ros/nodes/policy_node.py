@@ -233,6 +233,7 @@ class PolicyNode(LifecycleNode):
         if cycle is None:
             return Report(Level.OK, 'not configured')
         with self._lock:
+            self._counters.note_clock(self.get_clock().now().nanoseconds)
             silence_s = cycle.silence_s()
             is_lost = cycle.session is not None and silence_s > self.parameters.input_timeout_s
             if is_lost and not cycle.is_input_lost:

@@ -13,6 +13,8 @@ from dysl_vla_ros.msg import InferenceStats
 from dysl_vla_ros.nodes.diagnostics import Level, Report, Window
 from dysl_vla_ros.observation.assembler import Assembly
 
+_NEWS_S = 5.0  # how long /diagnostics speaks of a jump of the clock
+
 
 @dataclass
 class Session:
@@ -48,7 +50,9 @@ class Counters:
     unsent: int = 0
     refusal: str = ''
     ended: str = ''
-    clock: str = ''
+    _clock: tuple[str, float] = ('', 0.0)  # a jump, and when it was noticed
+    _clock_seen: tuple[int, float] | None = None
+    _clock_rate: float = 1.0
     skipped_callback: str = ''
     latency_ms: Window = field(default_factory=Window)
     age_ms: Window = field(default_factory=Window)
@@ -56,6 +60,26 @@ class Counters:
     decoder_ms: Window = field(default_factory=Window)
     layers: Window = field(default_factory=Window)
     _reported: tuple[int, float] | None = None
+
+    @property
+    def clock(self) -> str:
+        """The last jump of the clock, for as long as it is news; else ''."""
+        text, noticed_s = self._clock
+        return text if time.monotonic() - noticed_s < _NEWS_S else ''
+
+    def note_jump(self, step_ns: int) -> None:
+        """The node's clock has gone a long way between two ticks."""
+        self._clock = (f'jumped {"ahead" if step_ns > 0 else "back"} by '
+                       f'{abs(step_ns) / 1e9:.1f} s', time.monotonic())
+
+    def note_clock(self, now_ns: int) -> None:
+        """Compare the node's clock with the steady one, over half a second or more."""
+        now_s = time.monotonic()
+        if self._clock_seen is None:
+            self._clock_seen = now_ns, now_s
+        elif now_s - self._clock_seen[1] > 0.5:
+            self._clock_rate = (now_ns - self._clock_seen[0]) / 1e9 / (now_s - self._clock_seen[1])
+            self._clock_seen = now_ns, now_s
 
     def input_report(self, session: Session | None, streams: tuple[str, ...], silence_s: float,
                      is_lost: bool, hold_reason: str, health: dict[str, object]) -> Report:
@@ -65,7 +89,8 @@ class Counters:
                   'instruction': shortened(session.instruction) if session else '',
                   'refused instruction': self.refusal or 'none',
                   'last instruction ended': self.ended or 'none',
-                  'clock': self.clock or 'steady', **health}
+                  'clock': self.clock or 'steady', 'clock rate': round(self._clock_rate, 2),
+                  **health}
         if is_lost:
             return Report(Level.ERROR, 'observations stopped', values)
         if session is None:
