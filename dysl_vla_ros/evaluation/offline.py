@@ -351,13 +351,16 @@ class _Run:
                 observation = observation_from_messages(samples, self._gripper[name],
                                                         assembly.stamp_ns)
             step = policy.act(observation)
+            if not event.is_sent:
+                continue  # the node's policy took this step too, too late for an action
             limited = limit_action(step.action)
             self._gripper[name] = float(limited.action[6])
             waiting.actions[name], waiting.steps[name] = limited.action, step
             self._result.policies[name].add_step(step, bool(limited.reasons))
             self._write(name, step, limited, event)
         self._steps += 1
-        self._wait(waiting)
+        if event.is_sent:
+            self._wait(waiting)
 
     def _write(self, name: str, step: Step, limited: Any, event: Act) -> None:
         writer = self._writers.get(name)

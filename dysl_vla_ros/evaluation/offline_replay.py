@@ -20,6 +20,7 @@ from dysl_vla_ros.observation.messages import (
     PROPRIOCEPTION,
     action_from_message,
     ns_from_time,
+    was_sent,
 )
 from dysl_vla_ros.observation.ring import Sample, StampRing
 
@@ -70,10 +71,14 @@ class Reset:
 
 @dataclass(frozen=True)
 class Act:
-    """One control step: messages by stream, and when in the bag it happens."""
+    """One control step: messages by stream, and when in the bag it happens.
+
+    ``is_sent`` is False where the recorded node's policy acted and nothing was sent for it.
+    """
 
     time_ns: int
     assembly: Assembly[Any]
+    is_sent: bool = True
 
 
 @dataclass(frozen=True)
@@ -277,10 +282,10 @@ class BagReplay:
         elif assembly.stamp_ns != self._acted_ns:
             yield self._act(message.time_ns, assembly)
 
-    def _act(self, time_ns: int, assembly: Assembly[Any]) -> Act:
+    def _act(self, time_ns: int, assembly: Assembly[Any], is_sent: bool = True) -> Act:
         self._acted_ns, self._ignored_ns = assembly.stamp_ns, None
         self._used = {name: sample.stamp_ns for name, sample in assembly.samples.items()}
-        return Act(time_ns, assembly)
+        return Act(time_ns, assembly, is_sent)
 
     def _ticks(self, now_ns: int, time_ns: int) -> Iterator[Act]:
         """The node's timer: fires when due; missed ticks are left out, as rcl does."""
@@ -315,7 +320,7 @@ class BagReplay:
         act = Act(message.time_ns, Assembly(
             samples, dict.fromkeys(samples, StreamState.FRESH),
             max(stamps, default=0) - min(stamps, default=0), len(samples) == len(found),
-            ns_from_time(stats.header.stamp), ''))
+            ns_from_time(stats.header.stamp), ''), was_sent(stats))
         step = int(stats.step)
         if self._held and (step == 0 or message.time_ns - self._held[0][1].time_ns > _HOLD_NS):
             yield from self._release()  # no new sentence came: the goal repeats the last one
@@ -342,7 +347,7 @@ class BagReplay:
             return
         self._lost_steps += max(0, step - self._expected_step)
         self._expected_step = step + 1
-        yield self._act(act.time_ns, act.assembly)
+        yield self._act(act.time_ns, act.assembly, act.is_sent)
 
     # ------------------------------------------------------------------ what was wrong
     def _note_gap(self, stream: str, stamp_ns: int, time_ns: int) -> None:

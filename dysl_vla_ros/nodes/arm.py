@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import time
 
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import PoseStamped, TwistStamped
 import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
@@ -30,6 +31,7 @@ from dysl_vla_ros.nodes.outputs import (
     create_gripper,
 )
 from dysl_vla_ros.nodes.parameters import PolicyParameters
+from dysl_vla_ros.nodes.rivals import RivalWatch
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,11 @@ class Arm:
             self._adapters.append(TwistOutput(*arguments))
         if outputs.pose:
             self._adapters.append(PoseOutput(*arguments, self._is_stepped))
-        self._deadman = Deadman(node, safety, lambda: self.stop('deadman released')) \
+        self._rivals = [
+            RivalWatch(node, TwistStamped if isinstance(adapter, TwistOutput) else PoseStamped,
+                       adapter.publisher.topic_name, self._yield_to_rival)
+            for adapter in self._adapters]
+        self._deadman = Deadman(node, safety, self.stop) \
             if safety.deadman != 'none' else None
         self._enable = node.create_service(SetBool, '~/enable', self._on_enable)
         self._reset = node.create_service(Trigger, '~/reset', self._on_reset)
@@ -115,15 +121,22 @@ class Arm:
 
     def rivals(self) -> str:
         """Name a command topic that someone else publishes on, or ''."""
-        for adapter in self._adapters:
-            if self._node.count_publishers(adapter.publisher.topic_name) > 1:
-                return f'{adapter.publisher.topic_name} has another publisher'
-        return ''
+        return next((w.announced for w in self._rivals if w.announced), '')
+
+    def _yield_to_rival(self) -> None:
+        """Two senders move the arm by turns: stop for good as soon as there is another."""
+        rival = next((w.problem for w in self._rivals if w.problem), '')
+        if rival and self.is_enabled and not self._trip:
+            with self._lock:
+                self._trip = f'{rival}; call ~/reset when it is gone'
+                self.stop(self._trip)
+            self._node.get_logger().error(self._trip)
 
     # ------------------------------------------------------------------ one control step
     def command(self, action: np.ndarray, probability: float, measured: Pose | None,
                 stamp_ns: int) -> Commanded:
         """Filter an action (7,) that is inside CALVIN's bounds, and move the arm if allowed."""
+        self._yield_to_rival()
         self._stamp_ns, reasons = max(stamp_ns, self._stamp_ns), []
         action = np.array(action)
         decided, reason = self._decision.update(probability, time.monotonic())
@@ -179,6 +192,7 @@ class Arm:
     # ------------------------------------------------------------------ between the steps
     def _on_tick(self) -> None:
         with self._lock:
+            self._yield_to_rival()
             if self._servo is not None:
                 self._servo.poll()
             if not self.is_enabled or self._target is None or self._stop_reason:
@@ -256,11 +270,6 @@ class Arm:
             'lifetime gaps': sum(a.gaps for a in self._adapters),
             **{f'limited by {name}': n for name, n in sorted(self.reasons.items())},
             **{f'stopped by {name}': n for name, n in sorted(self.stops.items())}}
-        rival = self.rivals()
-        if rival and self.is_enabled:
-            with self._lock:
-                self._trip = self._trip or f'{rival}; call ~/reset when it is gone'
-                self.stop(self._trip)
         if self._trip:
             return Report(Level.ERROR, self._trip, values)
         blocked = self.blocked if self._adapters or self._gripper else ''
@@ -273,6 +282,6 @@ class Arm:
             self._node.destroy_timer(self._timer)
         for service in (self._enable, self._reset):
             self._node.destroy_service(service)
-        for entity in (*self._adapters, self._gripper, self._servo, self._deadman):
+        for entity in (*self._rivals, *self._adapters, self._gripper, self._servo, self._deadman):
             if entity is not None:
                 entity.destroy()

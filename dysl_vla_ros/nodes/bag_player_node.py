@@ -34,7 +34,7 @@ from dysl_vla_ros.nodes.bag_recorder_node import message_class
 from dysl_vla_ros.nodes.parameters import declare, field
 from dysl_vla_ros.nodes.policy_client import PolicyClient
 from dysl_vla_ros.nodes.process import run_node
-from dysl_vla_ros.observation.messages import IMAGES, PROPRIOCEPTION
+from dysl_vla_ros.observation.messages import IMAGES, PROPRIOCEPTION, was_sent
 
 _SHOWN = (*PROPRIOCEPTION, *IMAGES)  # images last: they complete a set
 _PIECE_S = 0.05
@@ -96,12 +96,17 @@ class Answers:
                             for found in self._found.values()), timeout_s)
 
     def take(self) -> list[tuple[int, Any, Any]]:
-        """Remove and return (stamp, action, statistics) of those that are complete, in order."""
+        """Remove and return (stamp, action, statistics) of those that are complete, in order.
+
+        The action is None where the node has said that it sent none.
+        """
         with self._condition:
             actions, stats = self._found.values()
-            complete = [answer for answer in actions if answer in stats]
+            complete = [answer for answer, told in stats.items()
+                        if answer in actions or not was_sent(told)]
             self._taken = complete[-1] if complete else self._taken
-            return [(answer[0], actions.pop(answer), stats.pop(answer)) for answer in complete]
+            return [(answer[0], actions.pop(answer, None), stats.pop(answer))
+                    for answer in complete]
 
 
 class Stopped(Exception):
@@ -204,9 +209,10 @@ class BagPlayerNode(Node):
     def _collect(self, time_ns: int) -> None:
         """Write the answers that have come since the last time."""
         for _, action, stats in self._answers.take():
-            self._count += 1
             self._record('inference_stats', serialize_message(stats), time_ns)
-            self._record('action', serialize_message(action), time_ns)
+            if action is not None:
+                self._count += 1
+                self._record('action', serialize_message(action), time_ns)
 
     # ------------------------------------------------------------------ lockstep
     def _play_lockstep(self) -> None:

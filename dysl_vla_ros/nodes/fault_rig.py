@@ -1,9 +1,9 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A robot made of topics, to break things on: cameras, pose, clock, deadman, and a wire tap.
+"""A robot made of topics, to break things on: cameras, an arm, clock, deadman, and a wire tap.
 
 Runs the policy node as a process of its own with the scripted policy and Servo twists in mode
-``bounded``, feeds it over real DDS at 30 Hz of simulated time, and keeps every twist it sends.
+``bounded``, and feeds it over real DDS at 30 Hz of simulated time. The arm follows the twists.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,10 @@ import threading
 import time
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, TwistStamped
-from lifecycle_msgs.srv import ChangeState, GetState
+from lifecycle_msgs.srv import ChangeState
 import numpy as np
+from rcl_interfaces.srv import SetParameters
 import rclpy
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
@@ -27,16 +27,25 @@ from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
 from dysl_vla_ros.action import ExecuteInstruction
-from dysl_vla_ros.errors import SimulationError
 from dysl_vla_ros.nodes import messages, qos
+from dysl_vla_ros.nodes.fault_tap import RIVAL_FRAME, CommandLimits, WireTap
 
 PERIOD_S = 1 / 30
 SPEED_M_S, SPEED_RAD_S = 0.25, 1.0
+SERVO_HZ = 50.0
+_TRIES, _ANSWER_S = 5, 5.0  # a killed node is announced for a while and cannot answer
+_NOISE_S = 4.0  # at rest, the node learns from 30 images that the cameras have noise
+_REST_S = 0.3  # an arm that has rested so long is put back
+HOME_M = np.array([0.45, 0.0, 0.3])
+# The oldest observation that may be acted on, for one control period and one of Servo's.
+LIMITS = CommandLimits(SPEED_M_S, SPEED_RAD_S, 1e3 * (0.2 + PERIOD_S + 1 / SERVO_HZ))
 PARAMETERS: dict[str, Any] = {
     'policy_factory': 'dysl_vla_ros.nodes.scripted_policy:create', 'trigger': 'timer',
     'use_sim_time': True, 'action_frame': 'base', 'inputs.static_frame': 'camera_static',
-    'inputs.max_identical_images': 15, 'outputs.twist': True, 'outputs.gripper': 'float64',
-    'outputs.gripper_open': 0.08, 'outputs.markers': True, 'safety.mode': 'bounded',
+    'inputs.max_identical_images': 15, 'inputs.max_identical_moving': 3,
+    'max_observation_age_s': 0.2, 'outputs.twist': True,
+    'outputs.rate_hz': SERVO_HZ, 'outputs.gripper': 'float64', 'outputs.gripper_open': 0.08,
+    'outputs.markers': True, 'safety.mode': 'bounded',
     'safety.linear_speed_m_s': [0.2, 0.2, 0.2, SPEED_M_S],
     'safety.angular_speed_rad_s': [0.8, 0.8, 0.8, SPEED_RAD_S],
     'safety.linear_acceleration_m_s2': [2.0, 2.0, 2.0, 3.0],
@@ -57,34 +66,29 @@ class FaultRig:
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=domain_id)
         self.node = rclpy.create_node('fault_rig', context=self.context)
-        self.condition = threading.Condition()
-        self.twists: list[tuple[float, TwistStamped]] = []
-        self.reports: dict[str, tuple[bytes, str, dict[str, str]]] = {}
-        self.lines: list[str] = []
+        self.tap = WireTap(self.node, LIMITS)
+        self.tap.on_twist = self._follow
+        self.fault_ns = 0                                  # when the fault of a case began
         self.alter: dict[str, Callable[[Any], Any]] = {}  # stream -> message -> message(s) or None
         self.is_pressed: bool | None = True
         self.clock_step_s: float | None = PERIOD_S         # None: no /clock at all
         self.now_ns = 1_000_000_000_000_000
-        self.position = np.array([0.45, 0.0, 0.3])
+        self.position = HOME_M.copy()
+        self.rival: Any = None                             # publisher of twists of our own
+        self._moved_s = time.monotonic()
         self._count = 0
-        self._publishers = {
-            'image_static': self._publisher(Image, 'image_static'),
-            'image_gripper': self._publisher(Image, 'image_gripper'),
-            'ee_pose': self._publisher(PoseStamped, 'ee_pose'),
-            'deadman': self._publisher(Bool, 'deadman'),
-            'clock': self.node.create_publisher(Clock, '/clock', qos.CLOCK)}
+        self.other_domain = domain_id % 101 + 1
+        self.echoes: dict[str, Any] = {}                   # stream -> a second publisher of it
+        self.publishers = _streams(self.node)
+        self._elsewhere: tuple[Any, Any, dict[str, Any]] | None = None
         self.instruction = self.node.create_publisher(String, 'instruction', qos.LATCHED)
-        self.node.create_subscription(TwistStamped, 'policy_node/command_twist', self._on_twist,
-                                      qos.STATISTICS)
-        self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_report,
-                                      qos.STATISTICS)
         self._clients = {
             'execute': ActionClient(self.node, ExecuteInstruction,
                                     'policy_node/execute_instruction'),
             'enable': self.node.create_client(SetBool, 'policy_node/enable'),
             'reset': self.node.create_client(Trigger, 'policy_node/reset'),
             'change': self.node.create_client(ChangeState, 'policy_node/change_state'),
-            'state': self.node.create_client(GetState, 'policy_node/get_state')}
+            'parameters': self.node.create_client(SetParameters, 'policy_node/set_parameters')}
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
         self._is_running = True
@@ -94,38 +98,58 @@ class FaultRig:
             thread.start()
         self.process: subprocess.Popen[str] | None = None
         self.start_node()
+        rest_s = _NOISE_S - (time.monotonic() - self._moved_s)
+        time.sleep(max(0.0, rest_s))
 
     # ------------------------------------------------------------------ the node
-    def start_node(self) -> None:
-        """Start the policy node as a process and enable it."""
+    def start_node(self, domain_id: int | None = None) -> None:
+        """Start the policy node as a process and enable it, unless it is in another domain."""
         words = [sys.executable, '-m', 'dysl_vla_ros.nodes.policy_node', '--ros-args']
         for name, value in PARAMETERS.items():
             words += ['-p', f'{name}:={str(value).lower() if isinstance(value, bool) else value}']
         self.process = subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, 'ROS_DOMAIN_ID': str(self._domain_id), 'PYTHONUNBUFFERED': '1',
+            env={**os.environ, 'ROS_DOMAIN_ID': str(domain_id or self._domain_id),
+                 'PYTHONUNBUFFERED': '1',
                  'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', **self._environment})
         threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
-        self.wait(lambda: 'active; waiting' in self.output or self.process.poll() is not None,
-                  'an active node')
-        self.enable(True)
+        self.tap.wait(lambda: 'active; waiting' in self.tap.output
+                      or self.process.poll() is not None, 'an active node')
+        if domain_id is None:
+            self.enable(True)
 
-    def restart_node(self) -> None:
+    def restart_node(self, domain_id: int | None = None) -> None:
         """Wait for the end of a process that dies, and start another."""
         assert self.process is not None
         self.process.wait(30)
-        with self.condition:
-            self.lines.clear()
-        self.start_node()
-
-    @property
-    def output(self) -> str:
-        """What the node has said."""
-        return ''.join(self.lines)
+        with self.tap.condition:
+            self.tap.lines.clear()
+        self.start_node(domain_id)
 
     def enable(self, value: bool) -> str:
         """Call ~/enable; returns its message."""
         return self.call('enable', SetBool.Request(data=value)).message
+
+    def leave_domain(self) -> None:
+        """Everything that is sent goes into another DDS domain from now on."""
+        context = rclpy.Context()
+        rclpy.init(context=context, domain_id=self.other_domain)
+        node = rclpy.create_node('fault_rig_elsewhere', context=context)
+        self._elsewhere = context, node, _streams(node)
+
+    def mend(self) -> None:
+        """Take every alteration back; the node and its goal are left alone."""
+        self.alter.clear()
+        self.is_pressed, self.clock_step_s = True, PERIOD_S
+        elsewhere, self._elsewhere = self._elsewhere, None
+        spare = [*self.echoes.values(), *filter(None, [self.rival])]
+        self.echoes, self.rival = {}, None
+        time.sleep(2 * PERIOD_S)  # until the feeding thread has let go of them
+        for publisher in spare:
+            self.node.destroy_publisher(publisher)
+        if elsewhere is not None:
+            elsewhere[1].destroy_node()
+            rclpy.shutdown(context=elsewhere[0])
 
     def send_transition(self, number: int) -> None:
         """Ask for a transition without waiting for the answer."""
@@ -142,81 +166,55 @@ class FaultRig:
     def call(self, name: str, request: Any) -> Any:
         """Call a service and wait for the answer."""
         client = self._clients[name]
-        self.wait(client.service_is_ready, f'the service {client.srv_name}')
-        return self._result(lambda: client.call_async(request))
+        self.tap.wait(client.service_is_ready, f'the service {client.srv_name}')
+        return self.result(lambda: client.call_async(request))
 
     def goal(self, instruction: str = 'draw a circle', max_seconds: float = 0.0) -> Any:
         """Send an instruction; returns the goal handle."""
         client = self._clients['execute']
-        self.wait(client.server_is_ready, 'the action server')
+        self.tap.wait(client.server_is_ready, 'the action server')
         goal = ExecuteInstruction.Goal(instruction=instruction, max_seconds=max_seconds)
-        return self._result(lambda: client.send_goal_async(goal))
+        return self.result(lambda: client.send_goal_async(goal))
 
     def outcome(self, handle: Any) -> Any:
         """Wait for a goal's result."""
-        return self._result(handle.get_result_async).result
+        return self.result(handle.get_result_async).result
 
-    def _result(self, request: Callable[[], Any]) -> Any:
+    def result(self, request: Callable[[], Any]) -> Any:
+        """Send a request and wait for its answer; sent again if a dead node may have got it."""
         answer: list[Any] = []
 
         def done(future: Any) -> None:
-            with self.condition:
+            with self.tap.condition:
                 answer.append(future.result())
-                self.condition.notify_all()
+                self.tap.condition.notify_all()
 
-        # On the executor's thread: rclpy registers a request after sending it.
-        self._executor.create_task(lambda: request().add_done_callback(done))
-        self.wait(lambda: bool(answer), 'an answer')
+        for _ in range(_TRIES):
+            # On the executor's thread: rclpy registers a request after sending it.
+            self._executor.create_task(lambda: request().add_done_callback(done))
+            with self.tap.condition:
+                if self.tap.condition.wait_for(lambda: bool(answer), _ANSWER_S):
+                    return answer[0]
+        self.tap.wait(lambda: bool(answer), 'an answer', _ANSWER_S)
         return answer[0]
 
-    # ------------------------------------------------------------------ looking
-    def wait(self, predicate: Callable[[], bool], what: str, timeout_s: float = 40.0) -> None:
-        """Wait for something received.
-
-        Raises:
-            SimulationError: After ``timeout_s``; quotes the node's last lines.
-        """
-        with self.condition:
-            if not self.condition.wait_for(predicate, timeout_s):
-                raise SimulationError(f'timed out waiting for {what}; reports: '
-                                      f'{ {k: v[1] for k, v in self.reports.items()} }; the node '
-                                      'said:\n' + ''.join(self.lines[-8:]))
-
-    def moves(self, since_s: float) -> bool:
-        """Whether a twist other than zero arrived after this moment of the steady clock."""
-        return any(at > since_s and speed(m) > 0 for at, m in self.twists[-60:])
-
-    def is_still(self, since_s: float) -> bool:
-        """Whether the last twists after this moment are zeros (or none came for 0.3 s)."""
-        recent = [speed(m) for at, m in self.twists[-60:] if at > since_s]
-        return len(recent) >= 5 and max(recent[-5:]) == 0.0
-
-    def says(self, text: str) -> bool:
-        """Whether a current report's message or value contains the text."""
-        return any(text in message or any(text in f'{k}: {v}' for k, v in values.items())
-                   for _, message, values in self.reports.values())
-
     # ------------------------------------------------------------------ threads
-    def _publisher(self, kind: Any, topic: str) -> Any:
-        return self.node.create_publisher(kind, topic, qos.SENSOR)
+    def _follow(self, linear: np.ndarray) -> None:
+        """The arm: goes where the twist says, for as long as Servo repeats it."""
+        if np.isfinite(linear).all() and linear.any():
+            self.position = self.position + linear / SERVO_HZ
+            self._moved_s = time.monotonic()
 
-    def _on_twist(self, message: TwistStamped) -> None:
-        with self.condition:
-            self.twists.append((time.monotonic(), message))
-            self.condition.notify_all()
-
-    def _on_report(self, array: DiagnosticArray) -> None:
-        with self.condition:
-            for status in array.status:
-                self.reports[status.name] = (bytes(status.level), status.message,
-                                             {v.key: v.value for v in status.values})
-            self.condition.notify_all()
+    def go_home(self) -> None:
+        """Put the arm back into the middle of its workspace."""
+        self.position = HOME_M.copy()
+        time.sleep(3 * PERIOD_S)  # until a pose from there has been sent
 
     def _read(self, stream: Any) -> None:
         for line in stream:
-            with self.condition:
-                self.lines.append(line)
-                self.condition.notify_all()
+            with self.tap.condition:
+                self.tap.lines.append(line)
+                self.tap.condition.notify_all()
 
     def _feed(self) -> None:
         """Cameras, pose, deadman and clock at 30 Hz of wall time."""
@@ -228,21 +226,35 @@ class FaultRig:
             for name in ('static', 'gripper'):
                 self._send(f'image_{name}', messages.image_message(image, self.now_ns,
                                                                   f'camera_{name}'))
+            if time.monotonic() - self._moved_s > _REST_S:
+                self.position = HOME_M.copy()
+            with self.tap.condition:
+                self.tap.sent_ns.setdefault(self.now_ns, time.time_ns())
             robot_obs = np.array([*self.position, np.pi, 0, 0, *np.zeros(9)])
             self._send('ee_pose', messages.pose_message(robot_obs, self.now_ns, 'base'))
-            if self.is_pressed is not None:
-                self._send('deadman', Bool(data=self.is_pressed))
-            if self.clock_step_s is not None:
+            is_pressed = self.is_pressed
+            if is_pressed is not None:
+                self._send('deadman', Bool(data=is_pressed))
+            rival = self.rival
+            if rival is not None:
+                twist = TwistStamped()
+                twist.header.frame_id = RIVAL_FRAME
+                rival.publish(twist)
+            step_s = self.clock_step_s
+            if step_s is not None:
                 self._send('clock', Clock(clock=messages.time_from_ns(self.now_ns)))
-                self.now_ns += int(self.clock_step_s * 1e9)
+                self.now_ns += int(step_s * 1e9)
             next_s = max(next_s + PERIOD_S, time.monotonic())
             time.sleep(max(0.0, next_s - time.monotonic()))
 
     def _send(self, stream: str, message: Any) -> None:
+        publishers = self._elsewhere[2] if self._elsewhere is not None else self.publishers
         altered = self.alter[stream](message) if stream in self.alter else message
         for one in altered if isinstance(altered, list) else [altered]:
             if one is not None:
-                self._publishers[stream].publish(one)
+                publishers[stream].publish(one)
+                if stream in self.echoes:
+                    self.echoes[stream].publish(one)
 
     def close(self) -> None:
         """End the node and everything here."""
@@ -260,7 +272,10 @@ class FaultRig:
         rclpy.shutdown(context=self.context)
 
 
-def speed(message: TwistStamped) -> float:
-    """Largest absolute component of a twist; NaN if one is NaN."""
-    linear, angular = message.twist.linear, message.twist.angular
-    return float(np.abs([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z]).max())
+def _streams(node: Any) -> dict[str, Any]:
+    """Publishers of everything the policy node listens to."""
+    kinds = {'image_static': Image, 'image_gripper': Image, 'ee_pose': PoseStamped,
+             'deadman': Bool}
+    return {**{name: node.create_publisher(kind, name, qos.SENSOR)
+               for name, kind in kinds.items()},
+            'clock': node.create_publisher(Clock, '/clock', qos.CLOCK)}

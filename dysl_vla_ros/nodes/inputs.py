@@ -63,7 +63,6 @@ class Inputs:
                 self._receiver(name), profile)
             for name in streams}
         self.problems: dict[str, str] = {}    # by stream: what is wrong with what arrives
-        self._identical: dict[str, tuple[np.ndarray | None, int]] = {}
         self._seen: dict[str, tuple[int, float]] = {}
         self.tallies = {} if tallies is None else tallies
         for name in streams:
@@ -116,8 +115,7 @@ class Inputs:
         """Decode what one control step sees; ``gripper`` is the last command, -1 or +1.
 
         Raises:
-            ContractError: If an image is broken, its camera frozen, or a joint missing; names the
-                stream.
+            ContractError: If an image is broken or a joint missing; names the stream.
             ConfigError: If an encoding needs a package that is not there.
         """
         return observation_from_messages(
@@ -129,17 +127,7 @@ class Inputs:
             image = messages.image_from_message(message)
         except ContractError as error:
             raise ContractError(f'{name}: {error}') from error
-        if self._p.max_identical_images:
-            self._refuse_frozen(name, image)
         return image
-
-    def _refuse_frozen(self, name: str, image: np.ndarray) -> None:
-        previous, count = self._identical.get(name, (None, 0))
-        is_same = previous is not None and np.array_equal(previous, image)
-        count = count + 1 if is_same else 0
-        self._identical[name] = image, count
-        if count >= self._p.max_identical_images:
-            raise ContractError(f'{name}: frozen, {count + 1} images with the same bytes')
 
     # ------------------------------------------------------------------ health
     def duplicates(self) -> str:
@@ -154,7 +142,7 @@ class Inputs:
         """Rate, age and counters of every stream, for diagnostics (1 Hz)."""
         values: dict[str, object] = {}
         now_s = time.monotonic()
-        for name in self.streams:
+        for name in assembler.streams:
             counters, newest = assembler.counters[name], assembler.newest(name)
             count, since_s = self._seen.get(name, (counters.received, now_s))
             self._seen[name] = counters.received, now_s

@@ -163,7 +163,9 @@ def stats_message(step: Step, stamp_ns: int, inputs: dict[str, int], reasons: tu
         head_ms=float(timing.head_ms), total_ms=float(timing.total_ms),
         observation_age_ms=float(age_ms), latency_ms=float(latency_ms))
     message.header.stamp = time_from_ns(stamp_ns)
-    message.raw_action = np.array(step.action, dtype=np.float64)
+    action = np.array(step.action, dtype=np.float64)
+    # Of a policy that broke the contract, what cannot be told is NaN.
+    message.raw_action = action if action.shape == (7,) else np.full(7, np.nan)
     return message
 
 

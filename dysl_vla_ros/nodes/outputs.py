@@ -21,6 +21,7 @@ from dysl_vla_ros.control.target import Pose
 from dysl_vla_ros.nodes import messages, optional, qos
 from dysl_vla_ros.nodes.parameters import OutputParameters
 
+_ROUNDING = 1e-6  # of differences of the steady clock, in control periods
 STOP_REPEATS = 5  # a stop command must survive a lost message
 
 
@@ -114,7 +115,7 @@ class PoseOutput:
         if self._motion is None:
             return
         fraction = 1.0 if self._is_stepped else min(
-            1.0, (now_s - self._begin_s + self._lead_s) / self._period_s)
+            1.0, (now_s - self._begin_s + self._lead_s) / self._period_s + _ROUNDING)
         self._publish(self._motion.before.interpolated(self._motion.after, fraction))
         if fraction == 1.0:
             # Cartesian controllers hold the last target by themselves.

@@ -1,35 +1,21 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""ROS parameters declared from frozen dataclasses: one source for name, type, range and text.
+"""Parameters of the nodes, with range and text; ``declaration.py`` makes ROS parameters of them.
 
 ``config/policy.yaml`` and ``config/sim.yaml`` hold the same values; a test compares both ways.
-No parameter may be changed at run time: they are declared read-only.
 """
 
 import dataclasses
 from dataclasses import dataclass
-import difflib
-import math
-from typing import Any, TypeVar
-
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.node import Node
 
 from dysl_vla_ros.control.bounds import SafetyBounds
-from dysl_vla_ros.errors import ConfigError
 from dysl_vla_ros.evaluation.manifest import RENDERER
+from dysl_vla_ros.nodes.declaration import declare, field, flatten, validate
+from dysl_vla_ros.observation.freeze import FreezeLimits
 from dysl_vla_ros.skipping.names import STRATEGIES
 
-T = TypeVar('T')
-_FOREIGN = ('use_sim_time', 'start_type_description_service', 'qos_overrides.',
-            'diagnostic_updater.')
-
-
-def field(default: Any, description: str, low: float | None = None, high: float | None = None,
-          choices: tuple[str, ...] = ()) -> Any:
-    """Define one parameter: default value, what it is for, and what it may be."""
-    return dataclasses.field(default=default, metadata={
-        'description': description, 'low': low, 'high': high, 'choices': choices})
+__all__ = ['BridgeParameters', 'GovernorParameters', 'InputParameters', 'OutputParameters',
+           'PolicyParameters', 'SafetyParameters', 'declare', 'field', 'flatten']
 
 
 @dataclass(frozen=True)
@@ -62,10 +48,29 @@ class InputParameters:
     max_identical_images: int = field(
         0, 'So many images with the very same bytes mean a frozen camera (real ones have noise); '
            '0 does not look, as in simulation a still scene is lawful.', 0, 10_000)
+    max_identical_moving: int = field(
+        0, 'So many images with the very same bytes while the tool moved mean a frozen camera, '
+           'once 30 images that differed while the tool was at rest have shown its noise; with 3 '
+           'and cameras at 30 Hz the arm stops within 0.1 s. 0 does not look, 1 is not possible. '
+           'Reads ee_pose; where nobody publishes it, the commands count as motion.', 0, 10_000)
+    frozen_shift_m: float = field(
+        0.002, 'max_identical_moving: translation since the first of these images that counts '
+               'as motion.', 0.0, 1.0)
+    frozen_turn_rad: float = field(
+        0.02, 'max_identical_moving: rotation that counts as motion.', 0.0, 3.2)
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside its range or choices."""
-        _validate(self)
+        validate(self)
+        if self.max_identical_moving == 1 or self.max_identical_images == 1:
+            raise ValueError('inputs.max_identical_images and inputs.max_identical_moving: one '
+                             'image alone is never frozen; expected 0, or 2 or more')
+
+    @property
+    def freeze(self) -> FreezeLimits:
+        """When a camera counts as frozen."""
+        return FreezeLimits(self.max_identical_images, self.max_identical_moving,
+                            self.frozen_shift_m, self.frozen_turn_rad)
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ class OutputParameters:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside its range, or a gripper that does not move."""
-        _validate(self)
+        validate(self)
         if self.gripper != 'none' and self.gripper_open == self.gripper_closed:
             raise ValueError('outputs.gripper needs outputs.gripper_open and '
                              'outputs.gripper_closed, which have no default')
@@ -160,11 +165,13 @@ class SafetyParameters:
         choices=('none', 'bool', 'joy'))
     deadman_button: int = field(0, 'Index of the button that must be held.', 0, 100)
     deadman_timeout_s: float = field(
-        0.5, 'A deadman topic silent for so long counts as released.', 0.01, 10.0)
+        0.1, 'A deadman topic silent for so long counts as released. Its publisher must send at '
+             'twice that rate or more, held or not: 20 Hz or more with 0.1 s (autorepeat_rate of '
+             'joy_node, whose default is 20).', 0.01, 10.0)
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside its range or choices."""
-        _validate(self)
+        validate(self)
 
 
 @dataclass(frozen=True)
@@ -182,7 +189,7 @@ class GovernorParameters:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside its range or choices."""
-        _validate(self)
+        validate(self)
 
 
 @dataclass(frozen=True)
@@ -231,7 +238,7 @@ class PolicyParameters:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside its range or choices, or bounds that miss."""
-        _validate(self)
+        validate(self)
         safety, outputs = self.safety, self.outputs
         if self.outputs.moves_arm and safety.mode == 'simulation' and safety.dry_run:
             raise ValueError('arm outputs are on: give safety.mode bounded with its bounds (or '
@@ -305,77 +312,4 @@ class BridgeParameters:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside its range or choices."""
-        _validate(self)
-
-
-def flatten(cls: type, prefix: str = '') -> dict[str, dataclasses.Field]:
-    """Every parameter of a (nested) dataclass by its dotted ROS name, in order."""
-    fields: dict[str, dataclasses.Field] = {}
-    for item in dataclasses.fields(cls):
-        if dataclasses.is_dataclass(item.type):
-            fields.update(flatten(item.type, f'{prefix}{item.name}.'))
-        else:
-            fields[prefix + item.name] = item
-    return fields
-
-
-def declare(node: Node, cls: type[T]) -> T:
-    """Declare every field of ``cls`` on the node and return the resolved values.
-
-    Raises:
-        ConfigError: For an unknown parameter, a wrong type or a value out of range.
-    """
-    fields = flatten(cls)
-    for name in getattr(node, '_parameter_overrides', {}):
-        if name not in fields and not name.startswith(_FOREIGN):
-            near = difflib.get_close_matches(name, fields, n=1)
-            hint = f'did you mean {near[0]!r}?' if near else f'valid names: {sorted(fields)}'
-            raise ConfigError(f'{node.get_name()}: unknown parameter {name!r}; {hint}')
-    values = {}
-    for name, item in fields.items():
-        try:
-            value = node.declare_parameter(name, item.default, _descriptor(name, item)).value
-        except Exception as error:
-            raise ConfigError(f'{node.get_name()}: parameter {name!r}: {error}') from error
-        values[name] = tuple(value) if isinstance(item.default, tuple) else value
-    try:
-        return _build(cls, values)
-    except (ValueError, ConfigError) as error:
-        raise ConfigError(f'{node.get_name()}: {error}') from error
-
-
-def _build(cls: type[T], values: dict[str, Any], prefix: str = '') -> T:
-    return cls(**{
-        item.name: (_build(item.type, values, f'{prefix}{item.name}.')
-                    if dataclasses.is_dataclass(item.type) else values[prefix + item.name])
-        for item in dataclasses.fields(cls)})
-
-
-def _descriptor(name: str, item: dataclasses.Field) -> ParameterDescriptor:
-    data = item.metadata
-    descriptor = ParameterDescriptor(
-        name=name, description=data['description'], read_only=True,
-        additional_constraints=f'one of {list(data["choices"])}' if data['choices'] else '')
-    if data['low'] is not None and isinstance(item.default, float):
-        descriptor.floating_point_range = [
-            FloatingPointRange(from_value=float(data['low']), to_value=float(data['high']))]
-    elif data['low'] is not None:
-        descriptor.integer_range = [
-            IntegerRange(from_value=int(data['low']), to_value=int(data['high']), step=1)]
-    return descriptor
-
-
-def _validate(parameters: Any) -> None:
-    for item in dataclasses.fields(parameters):
-        value, data = getattr(parameters, item.name), item.metadata
-        if not data:  # a group, which has validated itself
-            continue
-        if data['choices'] and value not in data['choices']:
-            raise ValueError(f'parameter {item.name!r}: got {value!r}, expected one of '
-                             f'{list(data["choices"])}')
-        if isinstance(value, tuple) and all(isinstance(v, float) for v in value) \
-                and not all(math.isfinite(v) for v in value):
-            raise ValueError(f'parameter {item.name!r}: not finite: {value}')
-        if data['low'] is not None and not data['low'] <= value <= data['high']:
-            raise ValueError(f'parameter {item.name!r}: got {value}, expected '
-                             f'{data["low"]} to {data["high"]}')
+        validate(self)

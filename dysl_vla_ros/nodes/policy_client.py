@@ -19,6 +19,7 @@ from dysl_vla_ros.action import ExecuteInstruction
 from dysl_vla_ros.msg import EndEffectorAction, InferenceStats
 from dysl_vla_ros.nodes import messages, qos
 from dysl_vla_ros.nodes.tally import Tally
+from dysl_vla_ros.observation.messages import was_sent
 
 _ANSWER_TIMEOUT_S = 2.0
 _PIECE_S = 0.02
@@ -156,7 +157,8 @@ class PolicyClient:
         self._store(self._actions, message)
 
     def _on_stats(self, message: InferenceStats) -> None:
-        self._store(self._stats, message)
+        if was_sent(message):  # else it explains why this observation has no action
+            self._store(self._stats, message)
 
     def _store(self, kept: dict, message) -> None:
         with self._condition:

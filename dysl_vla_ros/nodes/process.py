@@ -48,6 +48,7 @@ def _survive(node: ClosableNode, error: Exception) -> None:
     """
     text = ''.join(traceback.format_exception(error))
     node.get_logger().error(f'a callback failed and is skipped: {error}\n{text}')
+    getattr(node, 'callback_failed', lambda error: None)(error)
     _recent.append(time.monotonic())
     if len(_recent) == _MANY and _recent[-1] - _recent[0] < 1.0:
         raise error

@@ -16,7 +16,7 @@ from dysl_vla_ros.errors import ContractError
 from dysl_vla_ros.observation.observation import Observation
 from dysl_vla_ros.skipping.step import GroupReason, GroupTrace, SkipTrace, Step, StepTiming
 
-FAULT = 'fault: '
+FAULT, FAULT_LINE = 'fault: ', 'scripted fault at ns '
 _FIRST_FAULT, _PERIOD_STEPS, _SIZE = 10, 60, 0.1
 
 
@@ -27,6 +27,7 @@ class ScriptedPolicy:
         """Wait for an instruction."""
         self._instruction: str | None = None
         self._index = 0
+        self._has_failed = False
 
     def reset(self, instruction: str) -> None:
         """Start anew.
@@ -36,7 +37,7 @@ class ScriptedPolicy:
         """
         if instruction == FAULT + 'unknown':
             raise ContractError('these words are not in the vocabulary')
-        self._instruction, self._index = instruction, 0
+        self._instruction, self._index, self._has_failed = instruction, 0, False
 
     def act(self, observation: Observation) -> Step:
         """Return the next point of the circle, or fail as told."""
@@ -58,6 +59,10 @@ class ScriptedPolicy:
 
     def _fail(self, action: np.ndarray, fault: str) -> tuple[np.ndarray, float]:
         probability = 0.9
+        if not self._has_failed:
+            self._has_failed = True
+            # Fault injection measures from here.
+            print(f'{FAULT_LINE}{time.time_ns()}', flush=True)
         if fault == 'exception':
             raise RuntimeError('scripted exception')
         if fault == 'memory':

@@ -14,6 +14,8 @@ from dysl_vla_ros.nodes.diagnostics import Level, Report, Window
 from dysl_vla_ros.nodes.tally import Tally
 from dysl_vla_ros.observation.assembler import Assembly
 
+_NEWS_S = 5.0  # how long /diagnostics speaks of a jump of the clock
+
 
 @dataclass
 class Session:
@@ -49,9 +51,14 @@ class Counters:
     submitted: int = 0
     refused: int = 0
     replaced: int = 0
+    tallies: dict[str, Tally] = field(default_factory=dict)
     unsent: int = 0
     refusal: str = ''
-    tallies: dict[str, Tally] = field(default_factory=dict)
+    ended: str = ''
+    _clock: tuple[str, float] = ('', 0.0)  # a jump, and when it was noticed
+    _clock_seen: tuple[int, float] | None = None
+    _clock_rate: float = 1.0
+    skipped_callback: str = ''
     latency_ms: Window = field(default_factory=Window)
     age_ms: Window = field(default_factory=Window)
     skipped: Window = field(default_factory=Window)
@@ -59,13 +66,36 @@ class Counters:
     layers: Window = field(default_factory=Window)
     _reported: tuple[int, float] | None = None
 
+    @property
+    def clock(self) -> str:
+        """The last jump of the clock, for as long as it is news; else ''."""
+        text, noticed_s = self._clock
+        return text if time.monotonic() - noticed_s < _NEWS_S else ''
+
+    def note_jump(self, step_ns: int) -> None:
+        """The node's clock has gone a long way between two ticks."""
+        self._clock = (f'jumped {"ahead" if step_ns > 0 else "back"} by '
+                       f'{abs(step_ns) / 1e9:.1f} s', time.monotonic())
+
+    def note_clock(self, now_ns: int) -> None:
+        """Compare the node's clock with the steady one, over half a second or more."""
+        now_s = time.monotonic()
+        if self._clock_seen is None:
+            self._clock_seen = now_ns, now_s
+        elif now_s - self._clock_seen[1] > 0.5:
+            self._clock_rate = (now_ns - self._clock_seen[0]) / 1e9 / (now_s - self._clock_seen[1])
+            self._clock_seen = now_ns, now_s
+
     def input_report(self, session: Session | None, streams: tuple[str, ...], silence_s: float,
                      is_lost: bool, hold_reason: str, health: dict[str, object]) -> Report:
         """Say how the observations arrive."""
         values = {'samples': self.samples, 'silence s': round(silence_s, 2),
                   'streams': ', '.join(streams), 'held back': hold_reason or 'no',
                   'instruction': shortened(session.instruction) if session else '',
-                  'refused instruction': self.refusal or 'none', **health}
+                  'refused instruction': self.refusal or 'none',
+                  'last instruction ended': self.ended or 'none',
+                  'clock': self.clock or 'steady', 'clock rate': round(self._clock_rate, 2),
+                  **health}
         if is_lost:
             return Report(Level.ERROR, 'observations stopped', values)
         if session is None:
@@ -109,6 +139,8 @@ class Counters:
         if governor is not None:
             values.update({'skip threshold': round(governor.threshold, 3),
                            'governed latency p95 ms': round(governor.p95_ms, 2)})
+        if self.skipped_callback:
+            values['skipped callback'] = self.skipped_callback
         if failure:
             return Report(Level.ERROR, failure, values)
         if governor is not None and governor.is_over_budget:

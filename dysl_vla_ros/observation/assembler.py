@@ -170,6 +170,7 @@ class ObservationAssembler:
         spread = max(stamps) - min(stamps) if stamps else 0
         if spread > self._max_spread_ns:
             problems.append(f'stamps differ by {spread / 1e6:.0f} ms, limit '
-                            f'{self._max_spread_ns / 1e6:.0f} ms')
+                            f'{self._max_spread_ns / 1e6:.0f} ms; oldest: '
+                            f'{min(samples, key=lambda name: samples[name].stamp_ns)}')
         return Assembly(samples, states, spread, not problems, max(stamps, default=0),
                         '; '.join(problems))

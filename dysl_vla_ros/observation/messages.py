@@ -28,6 +28,8 @@ SCENE_STATE = 'scene_state'
 ARM_JOINTS = tuple(f'panda_joint{i}' for i in range(1, 8))
 FINGER_JOINTS = ('panda_finger_joint1', 'panda_finger_joint2')
 NS_PER_S = 1_000_000_000
+# How a limit reason begins that says why a step of the policy has no action.
+NOT_SENT = 'not sent: '
 
 
 # Messages are typed Any: their classes are generated, by rclpy or from the definitions in a bag.
@@ -144,6 +146,11 @@ def action_from_message(message: Any) -> np.ndarray:
     return action
 
 
+def was_sent(stats: Any) -> bool:
+    """Whether the step that an InferenceStats describes has an action."""
+    return not any(reason.startswith(NOT_SENT) for reason in stats.limit_reasons)
+
+
 def stats_to_dict(message: Any) -> dict[str, Any]:
     """Unpack InferenceStats to JSON-ready types with its field names; NaN becomes None."""
     def number(value: float) -> float | None:
@@ -153,7 +160,7 @@ def stats_to_dict(message: Any) -> dict[str, Any]:
         'stamp_ns': ns_from_time(message.header.stamp), 'step': int(message.step),
         'input_stamps_ns': {name: ns_from_time(stamp) for name, stamp in
                             zip(message.input_names, message.input_stamps, strict=True)},
-        'raw_action': [float(v) for v in message.raw_action],
+        'raw_action': [number(v) for v in message.raw_action],
         'limit_reasons': list(message.limit_reasons),
         'executed': [bool(v) for v in message.executed],
         'executed_total': int(message.executed_total),
