@@ -23,10 +23,10 @@ def sensor(reliability: ReliabilityPolicy) -> QoSProfile:
 
 # Actions: the receiver must not miss one, and a late one is worse than none.
 COMMAND = _profile(1, reliable=True)
-# Their sender keeps a few: with one, a new action replaces the last before a recorder had it.
-COMMAND_OFFER = _profile(10, reliable=True)
-# Statistics: a reader may be a little slow.
-STATISTICS = _profile(10, reliable=True)
+# Their sender keeps three seconds: a recorder that falls behind must not miss one either.
+COMMAND_OFFER = _profile(100, reliable=True)
+# Statistics: a reader may be slow.
+STATISTICS = _profile(100, reliable=True)
 # Instruction, task status, description: late joiners get the newest value.
 LATCHED = _profile(1, reliable=True, latched=True)
 # /clock, /diagnostics.
