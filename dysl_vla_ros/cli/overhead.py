@@ -83,6 +83,9 @@ def measure(folder: Path, trigger: str, seconds: float, policy: Mapping[str, Any
             node.interrupt()
         for node in nodes:
             node.wait()
+    for node in nodes:
+        if node.process.returncode:
+            raise SimulationError(node.ended())
     times = json.loads(file.read_text(encoding='utf-8'))
     file.unlink()
     images = len(times['arrivals']) / 2

@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from dysl_vla_ros.cli.closed_loop import NodeProcess, command, process_environment, ros_prefix
     from dysl_vla_ros.errors import ConfigError
     from dysl_vla_ros.evaluation.manifest import build_manifest
+    from dysl_vla_ros.evaluation.soak import Check
     from dysl_vla_ros.evaluation.suites import build_suite, save_suite
     from dysl_vla_ros.resources import resolve
     if ros_prefix():
@@ -84,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
         for node in nodes:
             node.wait()
         observer.close()
+    checks.append(Check('ends of the processes', not any(n.process.returncode for n in nodes),
+                        ', '.join(f'{n.name} {n.process.returncode}' for n in nodes)))
     passed = all(check.passed for check in checks)
     (out / 'soak.json').write_text(json.dumps({
         'format': 1, 'passed': passed, 'checks': [vars(check) for check in checks],

@@ -4,7 +4,6 @@
 
 from collections.abc import Callable
 import contextlib
-import gc
 import importlib
 from importlib import metadata
 import os
@@ -79,20 +78,7 @@ def load_policy(parameters: PolicyParameters,
     progress('warming up')
     if not uses_scene_state(policy):  # grey images do not show it the world it asks for
         warm_up(policy)
-    settle()
     return policy
-
-
-def settle() -> None:
-    """Keep the garbage collector away from what stays.
-
-    A full collection walks every object that torch has made, tens of milliseconds, in the middle
-    of some control step. What is frozen here is looked at again when the next policy is loaded,
-    so that cycles of the one before are found.
-    """
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
 
 
 def import_torch(threads: int) -> ModuleType:

@@ -37,6 +37,8 @@ def load(client: int, scene: SceneSpec, assets_dir: Path | None,
     """
     pybullet.resetSimulation(physicsClientId=client)
     pybullet.setGravity(0, 0, -9.8, physicsClientId=client)
+    # PyBullet remembers every mesh by its path, for ever: 0.2 MB per world, whose paths are new.
+    pybullet.setPhysicsEngineParameter(enableFileCaching=0, physicsClientId=client)
     with tempfile.TemporaryDirectory(prefix='dysl_vla_scene_') as folder:
         if assets_dir is not None:
             files, scaling = assets.official_files(assets_dir, scene), assets.SCALING

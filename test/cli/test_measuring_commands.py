@@ -1,6 +1,6 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The commands that measure running nodes: what they start ends, what they say is what happened."""
+"""The commands that measure running nodes: what they start ends, what they say has happened."""
 
 import importlib.util
 import json
@@ -57,9 +57,15 @@ def test_a_budget_is_held_or_reported_or_missed():
 
 
 def test_busy_loops_end_with_the_block_even_after_an_error():
-    with pytest.raises(ZeroDivisionError), busy_loops(2) as loops:
-        assert [loop.poll() for loop in loops] == [None, None]
-        raise ZeroDivisionError
+    loops = []
+
+    def fail():
+        with busy_loops(2) as started:
+            loops.extend(started)
+            assert [loop.poll() for loop in loops] == [None, None]
+            raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert [loop.poll() for loop in loops] == [-9, -9]
 
 

@@ -11,7 +11,7 @@ STREAMS = ('arrivals', 'ticks', 'acts', 'stats', 'actions')
 
 
 def moments(first=0, ticks=()):
-    """One step: images at 0.5 and 1 ms (callbacks 2 and 3 ms), model 5 to 15 ms, action at 16 ms."""
+    """Images at 0.5 and 1 ms (callbacks 2 and 3 ms), model 5 to 15 ms, action at 16 ms."""
     return {
         'arrivals': [('static', 100 + first, MS // 2, 2 * MS),
                      ('gripper', 100 + first, 1 * MS, 3 * MS)],
