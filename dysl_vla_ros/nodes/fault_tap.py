@@ -144,7 +144,7 @@ class WireTap:
 
     def _judge(self, linear: np.ndarray, angular: np.ndarray) -> None:
         worst, limits = self.worst, self._limits
-        values = [*linear, *angular]
+        values = [*linear.tolist(), *angular.tolist()]
         worst.note(not np.isfinite(values).all(), f'a twist of {values} went out')
         speed, turn = float(np.linalg.norm(linear)), float(np.linalg.norm(angular))
         worst.speed_m_s, worst.speed_rad_s = max(worst.speed_m_s, speed), max(
