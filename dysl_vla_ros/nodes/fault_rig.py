@@ -135,6 +135,7 @@ class FaultRig:
         rclpy.init(context=context, domain_id=self.other_domain)
         node = rclpy.create_node('fault_rig_elsewhere', context=context)
         publishers = _streams(node)
+        time.sleep(_REST_S)  # a new participant keeps the machine busy for a moment
         self.fault_ns = time.time_ns()
         self._elsewhere = context, node, publishers
 
