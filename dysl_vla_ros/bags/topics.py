@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The topics of a recording: name, type and quality of service, as in docs/reference/nodes.md."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rosbags.interfaces import (
@@ -69,6 +69,36 @@ def offered_qos(quality: Quality) -> Qos:
         QosReliability.RELIABLE if is_reliable else QosReliability.BEST_EFFORT,
         QosDurability.TRANSIENT_LOCAL if is_latched else QosDurability.VOLATILE,
         never, never, QosLiveliness.AUTOMATIC, never, False)
+
+
+def chosen(entries: list[str] | tuple[str, ...]) -> list[Topic]:
+    """What a recorder shall listen to.
+
+    Args:
+        entries: A key of ``TOPICS``; ``KEY:=NAME`` for the same under another name; or
+            ``NAME:=package/msg/Type`` for any other topic.
+
+    Returns:
+        Topics with the names asked for; a relative one is still to be resolved.
+
+    Raises:
+        ConfigError: For an entry of another form, or one name twice.
+    """
+    topics: dict[str, Topic] = {}
+    for entry in entries:
+        left, _, right = entry.partition(':=')
+        if left in TOPICS:
+            known = TOPICS[left]
+            topic = replace(known, name=right or known.name)
+        elif right.count('/') == 2 and '/msg/' in right and left:
+            topic = Topic(left, left, right, 'sensor')  # best effort hears every sender
+        else:
+            raise ConfigError(f'topic {entry!r}: expected one of {sorted(TOPICS)}, KEY:=NAME with '
+                              'one of them, or NAME:=package/msg/Type')
+        if topic.name in topics:
+            raise ConfigError(f'topic {entry!r}: {topic.name} is named twice')
+        topics[topic.name] = topic
+    return list(topics.values())
 
 
 def remapped(remaps: list[str] | tuple[str, ...] = ()) -> dict[str, str]:

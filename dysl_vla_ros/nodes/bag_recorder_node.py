@@ -3,6 +3,8 @@
 """Node that records our topics into a rosbag2, on machines without ``ros2 bag``.
 
     python -m dysl_vla_ros.nodes.bag_recorder_node --ros-args -p bag:=/tmp/run
+    ... -p "topics:=['image_static:=/camera/color/image_raw', instruction, action,
+                     '/servo_node/delta_twist_cmds:=geometry_msgs/msg/TwistStamped']"
 
 Serialised messages are written as they arrive, undecoded. With a full ROS 2 install use
 ``ros2 launch dysl_vla_ros record.launch.py``, which starts ``ros2 bag record``.
@@ -17,7 +19,7 @@ import time
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from dysl_vla_ros.bags.topics import QUALITIES, TOPICS, Topic, offered_qos
+from dysl_vla_ros.bags.topics import QUALITIES, TOPICS, Topic, chosen, offered_qos
 from dysl_vla_ros.bags.writer import BagWriter
 from dysl_vla_ros.errors import ConfigError
 from dysl_vla_ros.nodes.parameters import declare, field
@@ -34,10 +36,13 @@ class BagRecorderParameters:
     bag: str = field('', 'New folder of the bag; must be given.')
     storage: str = field('mcap', 'mcap or sqlite3.', choices=('mcap', 'sqlite3'))
     compressed: bool = field(True, 'Compress by zstd.')
+    topics: tuple[str, ...] = field(
+        tuple(TOPICS), 'What to record: keys of bags/topics.py, KEY:=NAME for one of them under '
+                       'another name, or NAME:=package/msg/Type for any other topic.')
 
 
 class BagRecorderNode(Node):
-    """Subscribes to every topic of ``bags/topics.py`` and writes what comes."""
+    """Subscribes to the chosen topics and writes what comes."""
 
     def __init__(self, stop: threading.Event) -> None:
         """Open the bag and subscribe."""
@@ -48,18 +53,20 @@ class BagRecorderNode(Node):
             raise ConfigError('bag_recorder_node: parameter bag is empty; expected a new folder')
         self._count, self._start_ns = 0, time.time_ns()
         self._seen: set[str] = set()
-        # Remappings and the namespace decide under which name a topic is recorded.
-        names = {key: self.resolve_topic_name(_relative(topic)) for key, topic in TOPICS.items()}
-        self._writer = BagWriter(p.bag, p.storage, p.compressed, names)
+        self._topics = chosen(p.topics)
+        kinds = {topic.key: message_class(topic.type) for topic in self._topics}
+        self._writer = BagWriter(p.bag, p.storage, p.compressed)
         self._bag = p.bag
-        for key, topic in TOPICS.items():
-            self._writer.add(names[key], topic.type, [offered_qos(topic.quality)])
-            self.create_subscription(message_class(topic.type), _relative(topic),
-                                     self._callback(names[key], topic), _profile(topic), raw=True)
+        for topic in self._topics:
+            # Remappings and the namespace decide under which name a topic is recorded.
+            name = self.resolve_topic_name(_relative(topic))
+            self._writer.add(name, topic.type, [offered_qos(topic.quality)])
+            self.create_subscription(kinds[topic.key], _relative(topic),
+                                     self._callback(name, topic), _profile(topic), raw=True)
 
     def start(self) -> None:
         """Say that recording has begun."""
-        self.get_logger().info(f'recording {len(TOPICS)} topics into {self._bag}')
+        self.get_logger().info(f'recording {len(self._topics)} topics into {self._bag}')
 
     def _callback(self, name: str, topic: Topic):
         def write(raw: bytes, info: dict) -> None:
@@ -80,7 +87,11 @@ class BagRecorderNode(Node):
 
 
 def _relative(topic: Topic) -> str:
-    return topic.name if topic.quality in ('clock', 'diagnostics') else topic.name[1:]
+    """Our own names take the node's namespace; names that were given are taken as they are."""
+    own = TOPICS.get(topic.key)
+    is_own = own is not None and own.name == topic.name
+    return topic.name[1:] if is_own and topic.quality not in ('clock', 'diagnostics') \
+        else topic.name
 
 
 def _profile(topic: Topic) -> QoSProfile:
@@ -93,9 +104,16 @@ def _profile(topic: Topic) -> QoSProfile:
 
 
 def message_class(kind: str) -> type:
-    """Rclpy's class of a type such as 'sensor_msgs/msg/Image'."""
+    """Rclpy's class of a type such as 'sensor_msgs/msg/Image'.
+
+    Raises:
+        ConfigError: If its package is not installed or has no such message.
+    """
     package, _, name = kind.split('/')
-    return getattr(import_module(f'{package}.msg'), name)
+    try:
+        return getattr(import_module(f'{package}.msg'), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f'message type {kind}: {error}') from error
 
 
 def main(args: list[str] | None = None) -> int:

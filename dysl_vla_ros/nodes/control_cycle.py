@@ -180,6 +180,8 @@ class ControlCycle:
             pose = messages.pose_from_message(message)
         except DySLVLAError as error:
             self._inputs.problems[POSE] = str(error)
+            if POSE in self.streams:
+                self._hold(str(error))
         else:
             self.arm.see(pose)
             self._freeze.measured(stamp_ns, pose)

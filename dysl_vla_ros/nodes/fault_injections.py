@@ -72,7 +72,7 @@ def posed(**fields: float) -> Callable[[Any], Any]:
 
 
 class _Repeated:
-    """The first message for ever; the fault begins with it, the last true one."""
+    """The first message for ever; the fault begins when it comes a second time."""
 
     def __init__(self, rig: FaultRig, keeps_stamp: bool) -> None:
         self._rig, self._keeps_stamp = rig, keeps_stamp
@@ -81,8 +81,10 @@ class _Repeated:
 
     def __call__(self, message: Any) -> Any:
         self.count += 1
-        if self._first is None:
-            self._first, self._rig.fault_ns = deepcopy(message), time.time_ns()
+        if self.count == 1:
+            self._first = deepcopy(message)
+        elif self.count == 2:
+            self._rig.fault_ns = time.time_ns()
         copy = deepcopy(self._first)
         if not self._keeps_stamp:
             copy.header.stamp = message.header.stamp

@@ -34,7 +34,7 @@ PERIOD_S = 1 / 30
 SPEED_M_S, SPEED_RAD_S = 0.25, 1.0
 SERVO_HZ = 50.0
 _TRIES, _ANSWER_S = 5, 5.0  # a killed node is announced for a while and cannot answer
-_NOISE_S = 4.0  # at rest, the node learns from 30 images that the cameras have noise
+_NOISE_S = 2.0  # at rest, the node learns from 30 images that the cameras have noise
 _REST_S = 0.3  # an arm that has rested so long is put back
 HOME_M = np.array([0.45, 0.0, 0.3])
 # The oldest observation that may be acted on, for one control period and one of Servo's.
@@ -98,8 +98,7 @@ class FaultRig:
             thread.start()
         self.process: subprocess.Popen[str] | None = None
         self.start_node()
-        rest_s = _NOISE_S - (time.monotonic() - self._moved_s)
-        time.sleep(max(0.0, rest_s))
+        time.sleep(_NOISE_S)
 
     # ------------------------------------------------------------------ the node
     def start_node(self, domain_id: int | None = None) -> None:
@@ -135,7 +134,10 @@ class FaultRig:
         context = rclpy.Context()
         rclpy.init(context=context, domain_id=self.other_domain)
         node = rclpy.create_node('fault_rig_elsewhere', context=context)
-        self._elsewhere = context, node, _streams(node)
+        publishers = _streams(node)
+        time.sleep(_REST_S)  # a new participant keeps the machine busy for a moment
+        self.fault_ns = time.time_ns()
+        self._elsewhere = context, node, publishers
 
     def mend(self) -> None:
         """Take every alteration back; the node and its goal are left alone."""
@@ -229,7 +231,7 @@ class FaultRig:
             if time.monotonic() - self._moved_s > _REST_S:
                 self.position = HOME_M.copy()
             with self.tap.condition:
-                self.tap.sent_ns.setdefault(self.now_ns, time.time_ns())
+                self.tap.sent_ns[self.now_ns] = time.time_ns()
             robot_obs = np.array([*self.position, np.pi, 0, 0, *np.zeros(9)])
             self._send('ee_pose', messages.pose_message(robot_obs, self.now_ns, 'base'))
             is_pressed = self.is_pressed

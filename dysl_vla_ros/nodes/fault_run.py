@@ -79,7 +79,8 @@ def run_case(rig: FaultRig, case: FaultCase, timeout_s: float = 40.0) -> FaultRe
     try:
         mended_ns = _mend(rig, case)
         _wait_motion(tap, mended_ns, 'the motion after the fault', timeout_s)
-        tap.wait(lambda: tap.actions_ns[-1] > tap.motions_ns[0], 'an action after the fault')
+        tap.wait(lambda: tap.actions_ns and tap.actions_ns[-1] > mended_ns,
+                 'an action after the fault', timeout_s)
         recovery_ms = (next(ns for ns in tap.motions_ns if ns > mended_ns) - mended_ns) / 1e6
     except Exception as error:
         problem = problem or str(error)

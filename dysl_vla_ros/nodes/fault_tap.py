@@ -6,6 +6,7 @@ Times are those that the middleware noted on reception (nanoseconds of the syste
 those of a Python callback that may have waited for its turn.
 """
 
+import bisect
 from collections.abc import Callable
 from dataclasses import dataclass
 import threading
@@ -23,7 +24,8 @@ from dysl_vla_ros.msg import EndEffectorAction
 from dysl_vla_ros.nodes import messages
 
 RIVAL_FRAME = 'rival'  # marks the twists that we send ourselves
-_LEAD_NS = 15_000_000   # a twist is sent so much before its action at most
+_LEAD_NS = 30_000_000    # a twist is sent so much before its action (on a busy machine)
+_PAUSE_NS = 100_000_000  # longer than a twist lives
 _PROFILE = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
 
 
@@ -64,7 +66,7 @@ class WireTap:
         self.worst = WorstCommand()
         self.reports: dict[str, tuple[bytes, str, dict[str, str]]] = {}
         self.lines: list[str] = []                # what the node's process has printed
-        self.sent_ns: dict[int, int] = {}         # stamp -> when we sent an observation with it
+        self.sent_ns: dict[int, int] = {}         # stamp -> when we last sent a picture with it
         self.on_twist: Callable[[np.ndarray], None] = lambda linear: None
         self._sent: list[tuple[int, int]] = []    # (when sent, stamp) of ~/action, (.., -1): twist
         node.create_subscription(TwistStamped, 'policy_node/command_twist', self._on_twist,
@@ -86,15 +88,19 @@ class WireTap:
     def judge_ages(self) -> WorstCommand:
         """How old the observations behind the twists were, up to the newest ~/action."""
         with self.condition:
-            stamp_ns = 0
-            newest_ns = max((ns for ns, kind in self._sent if kind >= 0), default=0)
-            # A twist goes out just before the ~/action it belongs to.
-            for sent_ns, kind_ns in sorted((ns - (_LEAD_NS if kind >= 0 else 0), kind)
-                                           for ns, kind in self._sent):
-                observed_ns = self.sent_ns.get(stamp_ns)
-                if kind_ns >= 0:
-                    stamp_ns = kind_ns
-                elif observed_ns is not None and sent_ns <= newest_ns:
+            actions = sorted((ns, stamp) for ns, stamp in self._sent if stamp >= 0)
+            last_ns = 0
+            for sent_ns in sorted(ns for ns, stamp in self._sent if stamp < 0):
+                # A twist goes out before its ~/action. After a pause that no repetition bridges,
+                # it can only be the first of a new one, however late a busy machine sends that.
+                lead_ns = _LEAD_NS if sent_ns - last_ns < _PAUSE_NS else _PAUSE_NS
+                last_ns = sent_ns
+                after = bisect.bisect(actions, (sent_ns, 0))
+                if after == len(actions):
+                    break
+                index = after if actions[after][0] - sent_ns <= lead_ns else after - 1
+                observed_ns = self.sent_ns.get(actions[index][1]) if index >= 0 else None
+                if observed_ns is not None:
                     age_ms = (sent_ns - observed_ns) / 1e6
                     self.worst.age_ms = max(self.worst.age_ms, age_ms)
                     self.worst.note(age_ms > self._limits.age_ms,
@@ -144,7 +150,7 @@ class WireTap:
 
     def _judge(self, linear: np.ndarray, angular: np.ndarray) -> None:
         worst, limits = self.worst, self._limits
-        values = [*linear, *angular]
+        values = [*linear.tolist(), *angular.tolist()]
         worst.note(not np.isfinite(values).all(), f'a twist of {values} went out')
         speed, turn = float(np.linalg.norm(linear)), float(np.linalg.norm(angular))
         worst.speed_m_s, worst.speed_rad_s = max(worst.speed_m_s, speed), max(

@@ -103,13 +103,14 @@ class PolicyNode(LifecycleNode):
         def own(entity):
             return keep(entity, lambda e: e.destroy())
 
-        self._description = keep(self.create_publisher(
-            PolicyDescription, '~/policy_description', qos.LATCHED), self.destroy_publisher)
         hooks = Hooks(lambda name, reason: self._end(getattr(OUTCOME, name), reason),
                       lambda session, stats: self._goals.feedback(session.steps, stats),
                       self._on_failure, self._reset, self._give_up)
         self._cycle = own(ControlCycle(self, self.parameters, self._lock, self._policy,
                                        self._governor, self._counters, hooks))
+        # After the cycle: who has received the description has found the action topic before.
+        self._description = keep(self.create_publisher(
+            PolicyDescription, '~/policy_description', qos.LATCHED), self.destroy_publisher)
         keep(self.create_subscription(String, 'instruction', self._on_instruction, qos.LATCHED),
              self.destroy_subscription)
         keep(self.create_subscription(TaskStatus, 'task_status', self._on_status, qos.LATCHED),

@@ -89,7 +89,9 @@ class FreezeWatch:
         """Remember a (7,) action that was sent for the observation of ``stamp_ns``."""
         last = self._commanded.latest()
         before = last.value if last is not None else Pose(np.zeros(3), np.zeros(3))
-        self._commanded.push(stamp_ns, before.added(action))
+        if last is None:
+            self._commanded.push(stamp_ns, before)
+        self._commanded.push(stamp_ns + 1, before.added(action))  # the motion follows the exposure
 
     def image(self, stream: str, stamp_ns: int, data: Any) -> str:
         """Look at a picture.

@@ -124,6 +124,29 @@ def test_recorded_inputs_are_used_again(tmp_path, evaluate):
     assert result.policies['fake'].steps == 5
 
 
+def test_a_recorded_step_that_was_not_sent_moves_the_policy_and_nothing_else(tmp_path, evaluate):
+    """The node's policy counts its steps; without the unsent one all later ones would differ."""
+    with BagWriter(tmp_path / 'bag') as bag:
+        bag.instruction('open the drawer', FIRST_NS - 1)
+        for step in range(6):
+            stamp, is_sent = FIRST_NS + step * STEP_NS, step != 2
+            bag.observation(fake_bag.pixels(step, 16), fake_bag.pixels(step, 8),
+                            fake_bag.robot_obs(step), stamp)
+            bag.stats({'step': step, 'executed': [True], 'executed_total': 1, 'groups': (),
+                       'is_verified': False,
+                       'limit_reasons': () if is_sent else ('not sent: too old',),
+                       'input_stamps_ns': {'image_static': stamp, 'image_gripper': stamp}},
+                      stamp, stamp + 9_000_000)
+            if is_sent:
+                bag.action(np.array([step / 255, 1e-3 * step, 0.15, 0, 0, 0, 1.0]), stamp, step,
+                           stamp + 10_000_000)
+    result = evaluate(tmp_path / 'bag', settings=ReplaySettings('recorded'))
+    assert result.problems == []
+    assert result.unpaired == 0
+    assert result.policies['fake'].steps == 5
+    assert result.policies['fake'].errors.summary()['largest'] < 1e-7
+
+
 def test_a_recorded_step_waits_for_an_instruction_that_is_shown_a_little_later(
         tmp_path, evaluate):
     """Live, the goal is taken before the topic shows its sentence."""

@@ -184,6 +184,56 @@ def test_limited_actions_in_a_row_trip_until_reset(make, measured):
     assert arm.blocked == ''
 
 
+def test_a_rival_on_the_command_topic_stops_the_arm_without_a_tick(make, measured, graph):
+    from geometry_msgs.msg import TwistStamped
+    from std_srvs.srv import Trigger
+
+    from dysl_vla_ros.nodes import qos
+    arm = make({'twist': True}, trigger='timer')
+    arm.command(np.array([1.0, 0, 0, 0, 0, 0, 1]), 0.9, measured, 1)
+    del arm.wire.sent[:]
+    # The arm's own publisher is a stand-in here: two real ones are an arm and its rival.
+    publishers = [graph.node.create_publisher(TwistStamped, '~/command_twist', qos.COMMAND)
+                  for _ in range(2)]
+    graph.wait_often(lambda: arm.blocked, 'the trip')
+    assert 'command_twist has another publisher; call ~/reset' in arm.blocked
+    assert [vector(m.twist.linear).any() for m in arm.wire.on('~/command_twist')] == [False] * 5
+    assert 'has another publisher' in arm.rivals()
+    for publisher in publishers:
+        graph.node.destroy_publisher(publisher)
+    graph.wait_often(lambda: not arm.rivals(), 'the end of the rival')
+    arm._on_reset(Trigger.Request(), Trigger.Response())
+    assert arm.blocked == ''
+
+
+@pytest.mark.parametrize('kind', ['bool', 'joy'])
+def test_a_deadman_that_falls_silent_stops_the_arm_without_a_tick(make, measured, graph, kind):
+    from sensor_msgs.msg import Joy
+    from std_msgs.msg import Bool
+
+    from dysl_vla_ros.nodes import qos
+    arm = make({'twist': True}, {'deadman': kind, 'deadman_timeout_s': 0.3}, trigger='timer')
+    message, topic = (Bool(data=True), 'deadman') if kind == 'bool' else (Joy(buttons=[1]), 'joy')
+    publisher = graph.node.create_publisher(type(message), topic, qos.SENSOR)
+
+    def is_held():
+        publisher.publish(message)
+        return not arm.blocked
+
+    assert arm.blocked == 'deadman never heard'
+    graph.wait_often(is_held, 'the deadman to be heard')
+    for stamp in range(1, 100):  # until one of them goes out before the hand is tired
+        publisher.publish(message)
+        arm.command(np.array([1.0, 0, 0, 0, 0, 0, 1]), 0.9, measured, stamp)
+        if any(vector(m.twist.linear).any() for m in arm.wire.on('~/command_twist')):
+            break
+    graph.wait_often(lambda: arm.stops, 'the stop')
+    assert list(arm.stops) == ['deadman silent, limit 0.3 s']
+    assert arm.blocked == 'deadman silent, limit 0.3 s'
+    assert [vector(m.twist.linear).any() for m in arm.wire.on('~/command_twist')[-5:]] == [
+        False] * 5
+
+
 def test_a_missing_package_is_named_with_its_remedy(make):
     import importlib.util
 

@@ -114,6 +114,45 @@ def test_the_recorder_keeps_every_step_of_the_closed_loop(launch, graph, tmp_pat
         assert bag.topics['/clock'].count >= 30
 
 
+def test_the_recorder_takes_other_names_and_other_topics(launch, graph, tmp_path):
+    from geometry_msgs.msg import TwistStamped
+
+    from dysl_vla_ros.nodes import messages, qos
+    recorder = launch('bag_recorder_node', bag=tmp_path / 'bag', topics=(
+        "['image_static:=/camera/color/image_raw', image_gripper, "
+        "'/servo_node/delta_twist_cmds:=geometry_msgs/msg/TwistStamped']"))
+    recorder.wait_for('recording 3 topics')
+    image = messages.image_message(np.zeros((4, 4, 3), np.uint8), 1, 'camera')
+    for topic, message, profile in (
+            ('/camera/color/image_raw', image, qos.SENSOR), ('/image_gripper', image, qos.SENSOR),
+            ('/servo_node/delta_twist_cmds', TwistStamped(), qos.COMMAND)):
+        publisher = graph.node.create_publisher(type(message), topic, profile)
+
+        def is_recorded(publisher=publisher, message=message, topic=topic):
+            publisher.publish(message)
+            return f'first message on {topic}' in recorder.output
+
+        graph.wait_often(is_recorded, topic)
+    assert recorder.stop() == 0
+    with BagReader(tmp_path / 'bag') as bag:
+        assert {name: topic.type for name, topic in bag.topics.items()} == {
+            '/camera/color/image_raw': 'sensor_msgs/msg/Image',
+            '/image_gripper': 'sensor_msgs/msg/Image',
+            '/servo_node/delta_twist_cmds': 'geometry_msgs/msg/TwistStamped'}
+        assert all(topic.count for topic in bag.topics.values())
+
+
+@pytest.mark.parametrize(('topics', 'complaint'), [
+    ('[image_statc]', "topic 'image_statc': expected one of"),
+    ('[action, action]', 'is named twice'),
+    ("['/x:=std_msgs/msg/Nothing']", 'message type std_msgs/msg/Nothing'),
+])
+def test_the_recorder_refuses_a_topic_that_it_cannot_record(launch, tmp_path, topics, complaint):
+    recorder = launch('bag_recorder_node', bag=tmp_path / 'bag', topics=topics)
+    recorder.wait_for(complaint)
+    assert recorder.process.wait(30) == 1
+
+
 def test_a_recorder_that_is_killed_leaves_a_readable_bag(launch, graph, tmp_path):
     from sensor_msgs.msg import Image
 
