@@ -64,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              'that an arm stack would get (over ROS only)')
     parser.add_argument('--renderer', choices=('tiny', 'tiny_layered', 'egl'),
                         help="the play table's (default: %(default)s)", default=RENDERER)
+    parser.add_argument('--physics', default='calvin',
+                        help="the play table's: calvin (default) or fast (--in-process only)")
     parser.add_argument('--workers', type=int, default=1, help='processes with --in-process')
     parser.add_argument('--videos', action='store_true', help='record videos')
     parser.add_argument('--record-bag', metavar='DIR',
@@ -75,17 +77,17 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
               transport: str = 'ros', workers: int = 1, videos: bool = False,
               mode: str = 'lockstep', budget: float | None = None, renderer: str = RENDERER,
               command_interface: str = 'action',
-              record_bag: str | None = None) -> dict[str, Any]:
+              record_bag: str | None = None, physics: str = 'calvin') -> dict[str, Any]:
     """Run a suite into a new results folder with a progress bar.
 
     Returns:
         The content of the written results.json.
 
     Raises:
-        ConfigError: If the folder already holds episodes, ROS is missing, or live mode is asked
-            for without it.
+        ConfigError: If the folder already holds episodes, ROS is missing, or an option is asked
+            for that the transport does not have.
         CheckpointError: If the weights folder is not one.
-        SimulationError: If a process of the loop ends early.
+        SimulationError: If a process of the loop ends early, or the physics is unknown.
     """
     from rich import progress
 
@@ -97,6 +99,7 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
     from dysl_vla_ros.evaluation.results import build_results, write_results
     from dysl_vla_ros.evaluation.suites import save_suite
     from dysl_vla_ros.resources import resolve
+    from dysl_vla_ros.sim.physics import CALVIN, get_physics
 
     if recording.finished_episodes(folder):
         raise ConfigError(f'{folder} already holds episodes; choose another --out folder or '
@@ -107,13 +110,16 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
         raise ConfigError('--command-interface runs over ROS; leave out --in-process')
     if record_bag and transport != 'ros':
         raise ConfigError('--record-bag records what goes over ROS; leave out --in-process')
+    get_physics(physics)
+    if physics != CALVIN and transport == 'ros':
+        raise ConfigError('--physics runs in one process; add --in-process')
     weights = resolve(checkpoint)
     config = {'suite': suite.name, **suite.metadata, 'episodes': len(suite),
               'strategy': strategy, 'budget': budget, 'device': device,
               'transport': transport, 'mode': mode, 'command_interface': command_interface,
               'workers': workers, 'torch_threads': 1, 'videos': videos}
     # Also checks the weights, before anything starts.
-    manifest = build_manifest(config, weights, renderer)
+    manifest = build_manifest(config, weights, renderer, physics)
     folder.mkdir(parents=True, exist_ok=True)
     suite_file = save_suite(suite, folder / 'suite.json')
     (folder / recording.OPTIONS_FILE).write_text(json.dumps({'videos': videos}))
@@ -137,7 +143,7 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
         else:
             factory = CheckpointFactory(str(weights), strategy,
                                         suite.metadata.get('scene', 'calvin_scene_D'), device,
-                                        budget=budget, renderer=renderer)
+                                        budget=budget, renderer=renderer, physics=physics)
             evaluate_parallel(factory, suite, folder, videos, workers, lambda result: bar.update(
                 task, advance=1, info=f'{result["succeeded"]}/{len(result["subtasks"])}'))
     manifest['wall_s'] = time.perf_counter() - begin
@@ -157,7 +163,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or f'runs/{suite.name}-{args.strategy}-{time.strftime("%Y%m%d-%H%M%S")}'
     results = run_suite(suite, Path(out), args.strategy, args.checkpoint, args.device,
                         args.transport, args.workers, args.videos, args.mode, args.budget,
-                        args.renderer, args.command_interface, args.record_bag)
+                        args.renderer, args.command_interface, args.record_bag, args.physics)
     from dysl_vla_ros.cli import tables
     tables.show_scores([results])
     tables.show_costs([results])
