@@ -77,7 +77,7 @@ class CollectConfig:
         if not (0 <= self.clean_share <= 1 and 0 <= self.learner_share <= 1):
             raise ValueError('clean_share and learner_share must lie in [0, 1]')
         if self.physics not in PHYSICS:
-            raise ValueError(f'physics {self.physics!r}: expected one of {sorted(PHYSICS)}')
+            raise ValueError(f'physics {self.physics!r}: must be one of {sorted(PHYSICS)}')
         unknown = [task for task in self.tasks if task not in TASKS]
         if unknown or not self.tasks:
             raise ValueError(f'tasks: {unknown or "none"} given; they must be names of '

@@ -78,3 +78,13 @@ def test_live_mode_needs_ros(tmp_path, weights, faked, capsys):
     assert main(['evaluate', '--suite', 'demo', '--in-process', '--mode', 'live',
                  '--checkpoint', weights, '--out', str(tmp_path / 'run')]) == 1
     assert '--mode live runs over ROS' in capsys.readouterr().err
+
+
+def test_fast_physics_needs_one_process_and_a_name(tmp_path, weights, faked, capsys):
+    words = ['evaluate', '--suite', 'demo', '--checkpoint', weights, '--out',
+             str(tmp_path / 'run'), '--physics']
+    assert main([*words, 'fast']) == 1
+    assert 'add --in-process' in capsys.readouterr().err
+    assert main([*words, 'turbo', '--in-process']) == 1
+    assert "unknown physics 'turbo'" in capsys.readouterr().err
+    assert not (tmp_path / 'run').exists()
