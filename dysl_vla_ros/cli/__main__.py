@@ -23,6 +23,7 @@ COMMANDS = {
     'report': 'rebuild the HTML report from result folders',
     'bench': 'time every module, dense and skipping interleaved',
     'bench-pass': "time the whole step against the original's way of doing it",
+    'bench-sim': 'speed of the simulated world with its profile, against the original',
     'collect': 'record demonstrations by the scripted expert',
     'dataset': "describe a dataset in CALVIN's layout and read every frame",
     'export': 'write demonstrations as rosbag2 recordings or a LeRobot dataset',

@@ -12,7 +12,8 @@ from dysl_vla_ros.resources import share_directory
 
 _CONFIGS = {'packed': 'config/collect.yaml', 'calvin': 'config/collect_calvin.yaml'}
 _OUT = {'packed': 'data/demos', 'calvin': 'data/calvin'}
-_OVERRIDES = ('format', 'chains', 'seed', 'workers', 'learner', 'image_size', 'tasks', 'renderer')
+_OVERRIDES = ('format', 'chains', 'seed', 'workers', 'learner', 'image_size', 'tasks',
+              'renderer', 'physics')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--workers', type=int, help='override the number of processes')
     parser.add_argument('--image-size', type=int,
                         help='override the side of the stored images in pixels')
+    parser.add_argument('--physics', help='override the physics: calvin or fast')
     parser.add_argument('--tasks', nargs='+', metavar='TASK', help='override the tasks')
     parser.add_argument('--renderer', help='override the renderer: tiny, tiny_layered or egl')
     parser.add_argument('--learner', help='weights folder of a policy that drives (DAgger)')

@@ -17,6 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument('folder', help='folder with vector files')
     parser.add_argument('--assets-dir', help='official CALVIN assets (default: our furniture)')
+    parser.add_argument('--physics', default='calvin',
+                        help='calvin (default) or fast, to see what it costs')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,14 +32,16 @@ def run(args: argparse.Namespace) -> int:
     from dysl_vla_ros.evaluation.conformance import check_folder
 
     table = Table(title=f'{args.folder} against '
-                        f'{args.assets_dir or "the built-in furniture"}')
+                        f'{args.assets_dir or "the built-in furniture"}, physics '
+                        f'{args.physics}')
     for column in ('file', 'check', 'passed', 'worst', 'limit', ''):
         table.add_column(column)
     all_met = True
     console = Console()
     with console.status('checking'):
         for check in check_folder(Path(args.folder),
-                                  Path(args.assets_dir) if args.assets_dir else None):
+                                  Path(args.assets_dir) if args.assets_dir else None,
+                                  args.physics):
             all_met &= check.is_met
             needed = '' if check.required == 1.0 else f' (>= {check.required:.0%})'
             table.add_row(

@@ -67,6 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              'that an arm stack would get (over ROS only)')
     parser.add_argument('--renderer', choices=('tiny', 'tiny_layered', 'egl'),
                         help="the play table's (default: %(default)s)", default=RENDERER)
+    parser.add_argument('--physics', default='calvin',
+                        help="the play table's: calvin (default) or fast (--in-process only)")
     parser.add_argument('--workers', type=int, default=1, help='processes with --in-process')
     parser.add_argument('--videos', action='store_true', help='record videos')
     parser.add_argument('--record-bag', metavar='DIR',
@@ -80,7 +82,7 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
               command_interface: str = 'action',
               record_bag: str | None = None,
               policy_parameters: Mapping[str, str | int | float | bool] | None = None,
-              ) -> dict[str, Any]:
+              physics: str = 'calvin') -> dict[str, Any]:
     """Run a suite into a new results folder with a progress bar.
 
     ``policy_parameters`` are further parameters of policy_node (over ROS).
@@ -89,10 +91,10 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
         The content of the written results.json.
 
     Raises:
-        ConfigError: If the folder already holds episodes, ROS is missing, or live mode is asked
-            for without it.
+        ConfigError: If the folder already holds episodes, ROS is missing, or an option is asked
+            for that the transport does not have.
         CheckpointError: If the weights folder is not one.
-        SimulationError: If a process of the loop ends early.
+        SimulationError: If a process of the loop ends early, or the physics is unknown.
     """
     from rich import progress
 
@@ -108,6 +110,7 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
     from dysl_vla_ros.evaluation.results import build_results, write_results
     from dysl_vla_ros.evaluation.suites import save_suite
     from dysl_vla_ros.resources import resolve
+    from dysl_vla_ros.sim.physics import CALVIN, get_physics
 
     if recording.finished_episodes(folder):
         raise ConfigError(f'{folder} already holds episodes; choose another --out folder or '
@@ -118,6 +121,9 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
         raise ConfigError('--command-interface runs over ROS; leave out --in-process')
     if record_bag and transport != 'ros':
         raise ConfigError('--record-bag records what goes over ROS; leave out --in-process')
+    get_physics(physics)
+    if physics != CALVIN and transport == 'ros':
+        raise ConfigError('--physics runs in one process; add --in-process')
     weights = resolve(checkpoint) if strategy != EXPERT else None
     config = {'suite': suite.name, **suite.metadata, 'episodes': len(suite),
               'strategy': strategy, 'budget': budget, 'device': device,
@@ -126,7 +132,7 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
               'privileged_state': strategy == EXPERT,
               **({'policy_parameters': dict(policy_parameters)} if policy_parameters else {})}
     # Also checks the weights, before anything starts.
-    manifest = build_manifest(config, weights, renderer)
+    manifest = build_manifest(config, weights, renderer, physics)
     folder.mkdir(parents=True, exist_ok=True)
     suite_file = save_suite(suite, folder / 'suite.json')
     (folder / recording.OPTIONS_FILE).write_text(json.dumps({'videos': videos}))
@@ -156,10 +162,10 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
             factory: Factory
             if weights is None:
                 from dysl_vla_ros.evaluation.expert_policy import ExpertFactory
-                factory = ExpertFactory(scene, renderer)
+                factory = ExpertFactory(scene, renderer, physics)
             else:
                 factory = CheckpointFactory(str(weights), strategy, scene, device, budget=budget,
-                                            renderer=renderer)
+                                            renderer=renderer, physics=physics)
             evaluate_parallel(factory, suite, folder, videos, workers, lambda result: bar.update(
                 task, advance=1, info=f'{result["succeeded"]}/{len(result["subtasks"])}'))
     manifest['wall_s'] = time.perf_counter() - begin
@@ -179,7 +185,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or f'runs/{suite.name}-{args.strategy}-{time.strftime("%Y%m%d-%H%M%S")}'
     results = run_suite(suite, Path(out), args.strategy, args.checkpoint, args.device,
                         args.transport, args.workers, args.videos, args.mode, args.budget,
-                        args.renderer, args.command_interface, args.record_bag)
+                        args.renderer, args.command_interface, args.record_bag, args.physics)
     from dysl_vla_ros.cli import tables
     tables.show_scores([results])
     tables.show_costs([results])

@@ -25,7 +25,7 @@ from dysl_vla_ros.sim import (
     get_env_state_for_initial_condition,
     sequences,
 )
-from dysl_vla_ros.sim.robot import CAMERA_LINK
+from dysl_vla_ros.sim.physics import CALVIN
 
 POSITION_M, ANGLE_RAD, WIDTH_M, TARGET, EXACT = 1e-4, 1e-3, 1e-4, 1e-6, 1e-9
 SCENE_STATE, MATRIX = 1e-3, 1e-6
@@ -87,15 +87,16 @@ def _read(path: Path) -> Any:
 
 
 # ---------------------------------------------------------------------- kinds
-def check_trajectory(path: Path, assets_dir: Path | None = None) -> Iterator[Check]:
+def check_trajectory(path: Path, assets_dir: Path | None = None,
+                     physics: str = CALVIN) -> Iterator[Check]:
     """Replay recorded relative actions from a recorded reset."""
     data, file = _read(path), path.name
     scene = json.loads(str(data['meta']))['scene'].removesuffix('_eval')
-    env = PlayTableEnv(scene, assets_dir, render=False)
+    env = PlayTableEnv(scene, assets_dir, render=False, physics=physics)
     states = [env.reset(data['reset_robot_obs'], data['reset_scene_obs'])]
     views, targets, joints = [], [], []
     for index in range(len(data['actions']) + 1):
-        views.append(cameras.gripper_view(env.client, env.robot.uid, CAMERA_LINK))
+        views.append(cameras.gripper_view(env.client, *env.robot.camera_pose()))
         targets.append((env.robot.target_position, env.robot.target_euler))
         if index < len(data['actions']):
             states.append(env.step(data['actions'][index])[0])
@@ -125,9 +126,10 @@ def check_trajectory(path: Path, assets_dir: Path | None = None) -> Iterator[Che
     env.close()
 
 
-def check_relative_actions(path: Path, assets_dir: Path | None = None) -> Iterator[Check]:
+def check_relative_actions(path: Path, assets_dir: Path | None = None,
+                           physics: str = CALVIN) -> Iterator[Check]:
     """Conversion of absolute actions to the dataset's relative ones."""
-    del assets_dir
+    del assets_dir, physics
     data = _read(path)
     cases = data if isinstance(data, list) else data['vectors']
     errors = np.array([relative_from_absolute(np.array(c['action']), np.array(c['robot_obs']))
@@ -135,11 +137,13 @@ def check_relative_actions(path: Path, assets_dir: Path | None = None) -> Iterat
     yield _errors(path.name, 'relative action', errors, EXACT)
 
 
-def check_starts(path: Path, assets_dir: Path | None = None) -> Iterator[Check]:
+def check_starts(path: Path, assets_dir: Path | None = None,
+                 physics: str = CALVIN) -> Iterator[Check]:
     """State after a reset without arguments, and block order, per scene."""
     errors, orders = [], []
     for letter, expected in _read(path).items():
-        env = PlayTableEnv(f'calvin_scene_{letter[-1]}', assets_dir, render=False)
+        env = PlayTableEnv(f'calvin_scene_{letter[-1]}', assets_dir, render=False,
+                           physics=physics)
         error = env.reset()['robot_obs'] - expected['robot_obs']
         errors.append([*error[:3] / POSITION_M, *wrap_angle(error[3:6]) / ANGLE_RAD])
         orders.append(list(env.scene.block_order) == expected['block_order'])
@@ -148,9 +152,10 @@ def check_starts(path: Path, assets_dir: Path | None = None) -> Iterator[Check]:
     yield _cases(path.name, 'block order', orders)
 
 
-def check_sequences(path: Path, assets_dir: Path | None = None) -> Iterator[Check]:
+def check_sequences(path: Path, assets_dir: Path | None = None,
+                    physics: str = CALVIN) -> Iterator[Check]:
     """The first of the 1000 chains and their start states."""
-    del assets_dir
+    del assets_dir, physics
     items = _read(path)['sequences']
     found = sequences.get_sequences(len(items))
     yield _cases(path.name, 'chains', [
@@ -164,14 +169,15 @@ def check_sequences(path: Path, assets_dir: Path | None = None) -> Iterator[Chec
     yield _errors(path.name, 'start states', np.array(states) - expected, EXACT)
 
 
-def check_oracle(path: Path, assets_dir: Path | None = None) -> Iterator[Check]:
+def check_oracle(path: Path, assets_dir: Path | None = None,
+                 physics: str = CALVIN) -> Iterator[Check]:
     """Judgements of start/end pairs: from recorded contacts, and from our own world's."""
     pairs, oracle = _read(path)['vectors'], TaskOracle()
     yield _cases(path.name, 'task sets from recorded contacts', [
         oracle.get_task_info(info_from_summary(p['start_info']),
                              info_from_summary(p['end_info'])) == set(p['achieved'])
         for p in pairs])
-    env = PlayTableEnv(assets_dir=assets_dir, render=False)
+    env = PlayTableEnv(assets_dir=assets_dir, render=False, physics=physics)
     found = []
     for pair in pairs:
         infos = []
@@ -210,18 +216,20 @@ def info_from_summary(summary: dict[str, Any]) -> dict[str, Any]:
             'lights': {k: {'logical_state': v} for k, v in summary['lights'].items()}}}
 
 
-KINDS: tuple[tuple[str, Callable[[Path, Path | None], Iterator[Check]]], ...] = (
+KINDS: tuple[tuple[str, Callable[[Path, Path | None, str], Iterator[Check]]], ...] = (
     ('ref*.npz', check_trajectory), ('*rel_action*.json', check_relative_actions),
     ('*scenes_start*.json', check_starts), ('*sequences*.json', check_sequences),
     ('*oracle*.json', check_oracle))
 
 
-def check_folder(folder: Path, assets_dir: Path | None = None) -> Iterator[Check]:
+def check_folder(folder: Path, assets_dir: Path | None = None,
+                 physics: str = CALVIN) -> Iterator[Check]:
     """Judge every vector file of a known kind in a folder.
 
     Args:
         folder: Holds vector files.
         assets_dir: A calvin_env ``data`` folder, or None for the built-in furniture.
+        physics: One of ``sim.physics.PHYSICS``.
 
     Raises:
         DatasetError: If the folder holds no file of a known kind, or one is damaged.
@@ -234,6 +242,6 @@ def check_folder(folder: Path, assets_dir: Path | None = None) -> Iterator[Check
                            f'{", ".join(pattern for pattern, _ in KINDS)}')
     for path, check in files:
         try:
-            yield from check(path, assets_dir)
+            yield from check(path, assets_dir, physics)
         except (KeyError, IndexError, TypeError) as error:
             raise DatasetError(f'{path}: not the documented layout: {error!r}') from error

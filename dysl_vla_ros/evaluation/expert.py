@@ -26,6 +26,7 @@ from dysl_vla_ros.evaluation.episode import (
     Subtask,
 )
 from dysl_vla_ros.evaluation.inprocess import Progress
+from dysl_vla_ros.evaluation.manifest import PHYSICS
 from dysl_vla_ros.evaluation.metrics import chain_metrics
 
 _STREAM = 0x65787065  # separates these start states from all others
@@ -95,11 +96,12 @@ def episode_by_id(episode_id: str) -> tuple[EpisodeSpec, str]:
                       'D.stack_block.17, or chain.NUMBER with a number of 0 to 999')
 
 
-def run_expert(spec: EpisodeSpec, scene: str, assets_dir: str | None = None) -> Result:
+def run_expert(spec: EpisodeSpec, scene: str, assets_dir: str | None = None,
+               physics: str = PHYSICS) -> Result:
     """Run one episode; ``EpisodeRunner.summary`` with ``reason`` of a failure, else None."""
     from dysl_vla_ros.sim import PlayTableEnv, TaskOracle
     from dysl_vla_ros.sim.expert import InfeasibleTask, ScriptedExpert
-    env = PlayTableEnv(scene, assets_dir, render=False)
+    env = PlayTableEnv(scene, assets_dir, render=False, physics=physics)
     try:
         runner = EpisodeRunner(env, TaskOracle())
         observation = runner.start(spec)
@@ -121,14 +123,14 @@ def run_expert(spec: EpisodeSpec, scene: str, assets_dir: str | None = None) -> 
         result = runner.summary()
         if reason is not None and len(result['steps']) == result['succeeded']:
             result['steps'].append(0)  # attempted, given up at once
-        return {**result, 'scene': scene, 'reason': reason}
+        return {**result, 'scene': scene, 'physics': physics, 'reason': reason}
     finally:
         env.close()
 
 
 def evaluate_expert(episodes: Sequence[tuple[EpisodeSpec, str]], workers: int = 1,
-                    assets_dir: str | None = None,
-                    progress: Progress | None = None) -> list[Result]:
+                    assets_dir: str | None = None, progress: Progress | None = None,
+                    physics: str = PHYSICS) -> list[Result]:
     """Run (episode, scene) pairs in ``workers`` processes; results in the given order."""
     results: dict[int, Result] = {}
 
@@ -139,11 +141,11 @@ def evaluate_expert(episodes: Sequence[tuple[EpisodeSpec, str]], workers: int = 
 
     if workers <= 1:
         for index, (spec, scene) in enumerate(episodes):
-            finish(index, run_expert(spec, scene, assets_dir))
+            finish(index, run_expert(spec, scene, assets_dir, physics))
     else:
         context = multiprocessing.get_context('spawn')
         with ProcessPoolExecutor(workers, context) as pool:
-            jobs = {pool.submit(run_expert, spec, scene, assets_dir): index
+            jobs = {pool.submit(run_expert, spec, scene, assets_dir, physics): index
                     for index, (spec, scene) in enumerate(episodes)}
             for job in as_completed(jobs):
                 finish(jobs[job], job.result())

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dysl_vla_ros.errors import ContractError
-from dysl_vla_ros.evaluation.manifest import RENDERER
+from dysl_vla_ros.evaluation.manifest import PHYSICS, RENDERER
 from dysl_vla_ros.observation.observation import Observation
 from dysl_vla_ros.sim.expert import ReportedWorld, ScriptedExpert
 from dysl_vla_ros.sim.instructions import task_of
@@ -80,10 +80,12 @@ class ExpertFactory:
     Attributes:
         scene: CALVIN scene.
         renderer: The play table's; the expert looks at nothing, the recordings may.
+        physics: The play table's.
     """
 
     scene: str = 'calvin_scene_D'
     renderer: str = RENDERER
+    physics: str = PHYSICS
 
     def policy(self) -> ExpertPolicy:
         """Called once per process."""
@@ -92,4 +94,4 @@ class ExpertFactory:
     def world(self) -> tuple[Any, Any]:
         """Build a play table."""
         from dysl_vla_ros.sim import PlayTableEnv, TaskOracle
-        return PlayTableEnv(self.scene, renderer=self.renderer), TaskOracle()
+        return PlayTableEnv(self.scene, renderer=self.renderer, physics=self.physics), TaskOracle()

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from dysl_vla_ros.control.limits import limit_action
 from dysl_vla_ros.errors import InstructionError
 from dysl_vla_ros.evaluation.episode import EpisodeRunner, EpisodeSpec, StepOutcome
-from dysl_vla_ros.evaluation.manifest import RENDERER
+from dysl_vla_ros.evaluation.manifest import PHYSICS, RENDERER
 from dysl_vla_ros.evaluation.recording import RolloutRecorder, step_stats
 from dysl_vla_ros.observation.observation import Observation
 from dysl_vla_ros.skipping.step import Step
@@ -57,6 +57,7 @@ class CheckpointFactory:
         threads: CPU threads of one inference.
         budget: Calibrated share of decoder layers; None: the default of the strategy's files.
         renderer: The play table's.
+        physics: The play table's.
     """
 
     checkpoint: str
@@ -66,6 +67,7 @@ class CheckpointFactory:
     threads: int = 1
     budget: float | None = None
     renderer: str = RENDERER
+    physics: str = PHYSICS
 
     def policy(self) -> Policy:
         """Load the weights."""
@@ -79,7 +81,8 @@ class CheckpointFactory:
     def world(self) -> tuple[Any, Any]:
         """Build a play table."""
         from dysl_vla_ros.sim import PlayTableEnv, TaskOracle
-        return PlayTableEnv(self.scene, renderer=self.renderer), TaskOracle()
+        return PlayTableEnv(self.scene, renderer=self.renderer,
+                            physics=self.physics), TaskOracle()
 
 
 def run_episode(policy: Policy, env: Any, oracle: Any, spec: EpisodeSpec,

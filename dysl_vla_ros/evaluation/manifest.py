@@ -18,17 +18,19 @@ from dysl_vla_ros.resources import source_git
 PACKAGES = ('torch', 'numpy', 'pybullet', 'safetensors', 'opencv-python-headless',
             'imageio-ffmpeg')
 EXPERT = 'expert'  # stands where a strategy's name stands: scripted, from privileged state
+PHYSICS = 'calvin'  # of evaluations unless asked otherwise; see sim/physics.py
 RENDERER = 'tiny_layered'  # of evaluations and of the bridge; see sim/layered_renderer.py
 
 
 def build_manifest(config: dict[str, Any], checkpoint: Path | None = None,
-                   renderer: str = RENDERER) -> dict[str, Any]:
+                   renderer: str = RENDERER, physics: str = PHYSICS) -> dict[str, Any]:
     """Collect everything needed to repeat a run.
 
     Args:
         config: The complete resolved configuration of the run, JSON-ready.
         checkpoint: Weights folder, or None for a scripted policy.
         renderer: Which renderer made the images.
+        physics: Which physics moved the world.
     """
     return {
         'package': __version__, 'commit': _commit(),
@@ -38,7 +40,8 @@ def build_manifest(config: dict[str, Any], checkpoint: Path | None = None,
         'packages': {name: _version(name) for name in PACKAGES},
         'ros_distro': os.environ.get('ROS_DISTRO') or (
             'jazzy (PyPI wheels)' if _version('rclpy') else None),
-        'renderer': renderer, 'checkpoint': describe_checkpoint(checkpoint), 'config': config}
+        'renderer': renderer, 'physics': physics,
+        'checkpoint': describe_checkpoint(checkpoint), 'config': config}
 
 
 def describe_checkpoint(folder: Path | None) -> dict[str, Any] | None:

@@ -256,7 +256,7 @@ def _manifest(runs: Sequence[_Run]) -> str:
     manifest = runs[0].results['manifest']
     rows = [[escape(key), escape(str(manifest.get(key)))] for key in
             ('package', 'commit', 'date', 'python', 'system', 'processor', 'cores', 'ros_distro',
-             'renderer')]
+             'renderer', 'physics')]
     rows += [[escape(name), escape(str(version))]
              for name, version in manifest['packages'].items()]
     checkpoint = manifest.get('checkpoint') or {}

@@ -69,10 +69,10 @@ def static_view(client: int) -> tuple[float, ...]:
     return tuple(matrix)
 
 
-def gripper_view(client: int, robot: int, link: int) -> tuple[float, ...]:
+def gripper_view(client: int, position: tuple[float, ...],
+                 quaternion: tuple[float, ...]) -> tuple[float, ...]:
     """View matrix (16,) of the gripper camera: along the link's y axis, up = minus its z axis."""
-    state = pybullet.getLinkState(robot, link, physicsClientId=client)
-    position, rotation = state[0], pybullet.getMatrixFromQuaternion(state[1])
+    rotation = pybullet.getMatrixFromQuaternion(quaternion)
     matrix = np.array(rotation).reshape(3, 3)
     target = np.array(position) + matrix[:, 1]
     return tuple(pybullet.computeViewMatrix(position, target, -matrix[:, 2],

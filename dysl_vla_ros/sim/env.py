@@ -2,36 +2,42 @@
 # SPDX-License-Identifier: Apache-2.0
 """``PlayTableEnv``: the CALVIN play table with CALVIN's own API.
 
-Control at 30 Hz, physics at 240 Hz. Source: design/calvin.md sections 2 and 3.
+Control at 30 Hz, physics at 240 Hz (or 120, see ``physics``). Source: design/calvin.md, 2 and 3.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pybullet
 
-from dysl_vla_ros.control.action_spec import CONTROL_RATE_HZ
 from dysl_vla_ros.errors import SimulationError
 from dysl_vla_ros.sim import cameras, egl, states, world
 from dysl_vla_ros.sim.actions import parse_action
 from dysl_vla_ros.sim.cameras import CameraSpec
 from dysl_vla_ros.sim.layered_renderer import LayeredRenderer
-from dysl_vla_ros.sim.robot import CAMERA_LINK, Robot
+from dysl_vla_ros.sim.physics import CALVIN, get_physics
+from dysl_vla_ros.sim.robot import Pose, Robot, RobotState
 from dysl_vla_ros.sim.scene import get_scene
 from dysl_vla_ros.sim.states import ROBOT_OBS_SIZE, SCENE_OBS_SIZE
 from dysl_vla_ros.sim.table import Table
 
-__all__ = ['PHYSICS_RATE_HZ', 'ROBOT_OBS_SIZE', 'SCENE_OBS_SIZE', 'PlayTableEnv', 'Snapshot']
+__all__ = ['ROBOT_OBS_SIZE', 'SCENE_OBS_SIZE', 'PlayTableEnv', 'Snapshot']
 
-PHYSICS_RATE_HZ = 240
-_SUBSTEPS = PHYSICS_RATE_HZ // CONTROL_RATE_HZ
 _MAX_SAMPLING_TRIES = 1000
 _RENDERER_NAMES = {'tiny': 'tiny (PyBullet software)',
                    cameras.LAYERED: 'tiny_layered (PyBullet software, two layers)',
                    'egl': 'egl (PyBullet EGL plugin)'}
+
+
+class _Reading(NamedTuple):
+    """The world's state, read once for observation and info."""
+
+    robot: RobotState
+    table: list[float]
+    blocks: list[Pose]
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,8 @@ class PlayTableEnv:
                  static_camera: CameraSpec = cameras.STATIC_CAMERA,
                  gripper_camera: CameraSpec = cameras.GRIPPER_CAMERA,
                  led_survives_reset: bool = True,
-                 camera_names: Sequence[str] = cameras.CAMERA_NAMES) -> None:
+                 camera_names: Sequence[str] = cameras.CAMERA_NAMES,
+                 physics: str = CALVIN) -> None:
         """Build the scene.
 
         Args:
@@ -67,13 +74,16 @@ class PlayTableEnv:
             gripper_camera: The same of the gripper camera.
             led_survives_reset: False restores the LED behaviour of calvin_env 1431a46.
             camera_names: Which of ``static`` and ``gripper`` observations contain.
+            physics: ``calvin`` (240 Hz, bit-equal to CALVIN) or ``fast`` (120 Hz, half the time,
+                a little different in contact).
 
         Raises:
-            SimulationError: If the scene, the renderer, a camera or a file of ``assets_dir``
-                does not exist, or the seed is no whole number >= 0.
+            SimulationError: If the scene, the renderer, the physics, a camera or a file of
+                ``assets_dir`` does not exist, or the seed is no whole number >= 0.
         """
         self.client = -1
         self.scene = get_scene(scene)
+        self.physics = get_physics(physics)
         self.is_rendering = render
         self.renderer = renderer
         self.camera_names = tuple(camera_names)
@@ -98,7 +108,7 @@ class PlayTableEnv:
                 egl.load(self.client)
             loaded = world.load(self.client, self.scene,
                                 None if assets_dir is None else Path(assets_dir),
-                                led_survives_reset)
+                                led_survives_reset, self.physics)
         except Exception:
             self.close()
             raise
@@ -147,7 +157,7 @@ class PlayTableEnv:
                                                  strict=True):
                     self._place_block(uid, np.array(position), np.array([0.0, 0.0, yaw]))
         self.robot.reset(robot_state)
-        pybullet.stepSimulation(physicsClientId=self.client)
+        self.physics.settle(self.client)
         return self.get_obs()
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, dict[str, Any]]:
@@ -165,32 +175,19 @@ class PlayTableEnv:
         """
         self._require_open()
         self.robot.apply(parse_action(action))
-        client = self.client
-        # The 8 physics steps as one call: bit-equal to 8 calls, without their overhead.
-        pybullet.setPhysicsEngineParameter(fixedTimeStep=1 / CONTROL_RATE_HZ,
-                                           numSubSteps=_SUBSTEPS, physicsClientId=client)
-        pybullet.stepSimulation(physicsClientId=client)
-        pybullet.setPhysicsEngineParameter(fixedTimeStep=1 / PHYSICS_RATE_HZ, numSubSteps=0,
-                                           physicsClientId=client)
+        self.physics.advance(self.client)
+        self.robot.update()
         self.table.update()
-        return self.get_obs(), 0.0, False, self.get_info()
+        reading = self._read()
+        return self._obs(reading), 0.0, False, self._info(reading)
 
     def get_obs(self) -> dict[str, Any]:
         """CALVIN's observation: rgb_obs, depth_obs, robot_obs (15,), scene_obs (24,)."""
-        observation: dict[str, Any] = {'rgb_obs': {}, 'depth_obs': {}}
-        if self.is_rendering:
-            observation['rgb_obs'], observation['depth_obs'] = self.get_camera_obs()
-        observation.update(self.get_state_obs())
-        return observation
+        return self._obs(self._read())
 
     def get_state_obs(self) -> dict[str, np.ndarray]:
         """``robot_obs`` (15,) and ``scene_obs`` (24,) without rendering."""
-        scene = self.table.observe()
-        for uid in self.blocks.values():
-            position, quaternion = pybullet.getBasePositionAndOrientation(
-                uid, physicsClientId=self.client)
-            scene += [*position, *pybullet.getEulerFromQuaternion(quaternion)]
-        return {'robot_obs': self.robot.observe(), 'scene_obs': np.array(scene)}
+        return self._state_obs(self._read())
 
     def get_camera_obs(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Render the cameras: RGB (H, W, 3) uint8 and depth (H, W) float32 metres by name."""
@@ -202,17 +199,37 @@ class PlayTableEnv:
                 images = cameras.render(self.client, self.static_camera, self._static_view,
                                         self.renderer)
             else:
-                view = cameras.gripper_view(self.client, self.robot.uid, CAMERA_LINK)
+                view = cameras.gripper_view(self.client, *self.robot.camera_pose())
                 images = cameras.render(self.client, self.gripper_camera, view, self.renderer)
             rgb[f'rgb_{name}'], depth[f'depth_{name}'] = images
         return rgb, depth
 
     def get_info(self) -> dict[str, Any]:
         """CALVIN's info: robot_info and scene_info with contacts."""
+        return self._info(self._read())
+
+    def _read(self) -> _Reading:
+        return _Reading(self.robot.measure(), self.table.measure(), [
+            pybullet.getBasePositionAndOrientation(uid, physicsClientId=self.client)
+            for uid in self.blocks.values()])
+
+    def _obs(self, reading: _Reading) -> dict[str, Any]:
+        observation: dict[str, Any] = {'rgb_obs': {}, 'depth_obs': {}}
+        if self.is_rendering:
+            observation['rgb_obs'], observation['depth_obs'] = self.get_camera_obs()
+        observation.update(self._state_obs(reading))
+        return observation
+
+    def _state_obs(self, reading: _Reading) -> dict[str, np.ndarray]:
+        scene = self.table.observe(reading.table)
+        for position, quaternion in reading.blocks:
+            scene += [*position, *pybullet.getEulerFromQuaternion(quaternion)]
+        return {'robot_obs': self.robot.observe(reading.robot), 'scene_obs': np.array(scene)}
+
+    def _info(self, reading: _Reading) -> dict[str, Any]:
         movable = {}
-        for name, uid in self.blocks.items():
-            position, quaternion = pybullet.getBasePositionAndOrientation(
-                uid, physicsClientId=self.client)
+        for (name, uid), (position, quaternion) in zip(self.blocks.items(), reading.blocks,
+                                                       strict=True):
             linear, angular = pybullet.getBaseVelocity(uid, physicsClientId=self.client)
             movable[name] = {
                 'current_pos': position, 'current_orn': quaternion,
@@ -220,8 +237,8 @@ class PlayTableEnv:
                 'contacts': pybullet.getContactPoints(bodyA=uid, physicsClientId=self.client),
                 'uid': uid,
             }
-        scene_info = {'movable_objects': movable, **self.table.info()}
-        return {'robot_info': self.robot.info(), 'scene_info': scene_info}
+        scene_info = {'movable_objects': movable, **self.table.info(reading.table)}
+        return {'robot_info': self.robot.info(reading.robot), 'scene_info': scene_info}
 
     def close(self) -> None:
         """Disconnect this environment's own physics client; safe to call twice."""
@@ -290,7 +307,7 @@ class PlayTableEnv:
                                      self._random.uniform(y_low, y_high), 0.46])
                 self._place_block(uid, position,
                                   np.array([0, 0, self._random.uniform(-np.pi, np.pi)]))
-            pybullet.stepSimulation(physicsClientId=self.client)
+            self.physics.settle(self.client)
             uids = list(self.blocks.values())
             touching = any(
                 pybullet.getContactPoints(a, b, physicsClientId=self.client)

@@ -5,7 +5,9 @@
 Source: design/calvin.md sections 2.3 and 3. World frame, metres, radians; quaternions xyzw.
 """
 
-from typing import Any
+import math
+from operator import mul
+from typing import Any, NamedTuple
 
 import numpy as np
 import pybullet
@@ -14,6 +16,7 @@ from dysl_vla_ros.control.action_spec import MAX_POSITION_STEP_M, MAX_ROTATION_S
 from dysl_vla_ros.errors import ContractError
 from dysl_vla_ros.sim import actions
 from dysl_vla_ros.sim.actions import ArmCommand
+from dysl_vla_ros.sim.physics import GEAR_SHARE, MOTOR_SHARE, Physics
 
 BASE_POSITION = (-0.34, -0.46, 0.24)
 ARM_JOINTS = tuple(range(7))
@@ -27,16 +30,30 @@ FINGER_MAX_VELOCITY = 1.0
 FINGER_OPEN_M = 0.04
 START_JOINTS = (-1.21779206, 1.03987646, 2.11978261, -2.34205014, -0.87015947, 1.64119353,
                 0.55344866)
+_POSE_LINKS = (TCP_LINK, CAMERA_LINK)
+# Position in metres and quaternion xyzw, world frame.
+Pose = tuple[tuple[float, ...], tuple[float, ...]]
 LOWER_LIMITS = np.array([-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973])
 UPPER_LIMITS = np.array([2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973])
+
+
+class RobotState(NamedTuple):
+    """Tool centre point (metres, fixed-axis radians), opening width in metres, 7 joints."""
+
+    position: tuple[float, ...]
+    euler: tuple[float, ...]
+    width: float
+    joints: list[float]
 
 
 class Robot:
     """One Panda in one PyBullet client."""
 
-    def __init__(self, client: int, urdf_path: str) -> None:
+    def __init__(self, client: int, urdf_path: str, physics: Physics) -> None:
         """Load the robot, its base cylinder and the finger gear constraint, in that order."""
         self.client = client
+        self._physics = physics
+        self._motor_gain = physics.share(MOTOR_SHARE)
         self.uid: int = pybullet.loadURDF(urdf_path, BASE_POSITION, (0, 0, 0, 1),
                                           useFixedBase=True, physicsClientId=client)
         shape = pybullet.createVisualShape(
@@ -48,7 +65,7 @@ class Robot:
             self.uid, FINGER_JOINTS[0], self.uid, FINGER_JOINTS[1], jointType=pybullet.JOINT_GEAR,
             jointAxis=(1, 0, 0), parentFramePosition=(0, 0, 0), childFramePosition=(0, 0, 0),
             physicsClientId=client)
-        pybullet.changeConstraint(gear, gearRatio=-1, erp=0.1, maxForce=50,
+        pybullet.changeConstraint(gear, gearRatio=-1, erp=physics.share(GEAR_SHARE), maxForce=50,
                                   physicsClientId=client)
         # Not touched by reset: CALVIN keeps the last command across resets.
         self.gripper_action = 1.0
@@ -56,6 +73,8 @@ class Robot:
         self.target_euler = np.zeros(3)
         self.joint_target = np.array(START_JOINTS)
         self._finger_command = (FINGER_OPEN_M, CLOSE_FORCE)
+        # Poses before and after the last physics step; empty: PyBullet's own are right.
+        self._last_step: dict[int, tuple[Pose, Pose]] = {}
 
     def reset(self, robot_obs: np.ndarray | None) -> None:
         """Set joints and fingers from ``robot_obs`` (15,), or the start pose if None."""
@@ -69,6 +88,7 @@ class Robot:
             pybullet.resetJointState(self.uid, index, finger, 0, physicsClientId=self.client)
         self._drive_fingers(finger, CLOSE_FORCE)
         self.joint_target = np.array(joints, dtype=np.float64)
+        self._last_step = {}
         position, quaternion = self.tcp_pose()
         self.target_position = np.array(position)
         self.target_euler = np.array(pybullet.getEulerFromQuaternion(quaternion))
@@ -76,12 +96,35 @@ class Robot:
     def _drive(self, joint: int, value: float, force: float, velocity: float) -> None:
         pybullet.setJointMotorControl2(
             self.uid, joint, pybullet.POSITION_CONTROL, targetPosition=value, force=force,
-            maxVelocity=velocity, physicsClientId=self.client)
+            maxVelocity=velocity, positionGain=self._motor_gain, physicsClientId=self.client)
 
-    def tcp_pose(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Position in metres and quaternion xyzw of the tool centre point, world frame."""
-        state = pybullet.getLinkState(self.uid, TCP_LINK, physicsClientId=self.client)
-        return state[0], state[1]
+    def tcp_pose(self) -> Pose:
+        """Pose of the tool centre point."""
+        return self._pose(TCP_LINK)
+
+    def camera_pose(self) -> Pose:
+        """Pose of the link that carries the gripper camera."""
+        return self._pose(CAMERA_LINK)
+
+    def _pose(self, link: int) -> Pose:
+        if link not in self._last_step:
+            state = pybullet.getLinkState(self.uid, link, physicsClientId=self.client)
+            return state[0], state[1]
+        return _between(*self._last_step[link], self._physics.last_step_share)
+
+    def update(self) -> None:
+        """Take the poses once per control step, after the physics.
+
+        CALVIN reads them as they were 1/240 s ago, before PyBullet's last physics step. Longer
+        steps would make them older, so they are taken from between the ends of the last one.
+        """
+        if self._physics.is_exact:
+            return
+        before, after = (pybullet.getLinkStates(
+            self.uid, _POSE_LINKS, computeForwardKinematics=is_current,
+            physicsClientId=self.client) for is_current in (False, True))
+        self._last_step = {link: (old[:2], new[:2]) for link, old, new
+                           in zip(_POSE_LINKS, before, after, strict=True)}
 
     def apply_relative(self, action: np.ndarray) -> None:
         """Accumulate a (7,) relative action on the stored target and command the arm."""
@@ -110,13 +153,17 @@ class Robot:
 
     def command_pose(self, position: np.ndarray, orientation: np.ndarray) -> None:
         """Drive the arm to a pose; orientation is Euler (3,) or quaternion xyzw (4,)."""
+        self.command_joints(self.inverse_kinematics(position, orientation))
+
+    def inverse_kinematics(self, position: np.ndarray, orientation: np.ndarray) -> np.ndarray:
+        """(7,) joints in radians, within their limits, that lead towards a pose."""
         quaternion = (pybullet.getQuaternionFromEuler(orientation)
                       if len(orientation) == 3 else orientation)
         solution = pybullet.calculateInverseKinematics(
             self.uid, TCP_LINK, position, quaternion, lowerLimits=[-7.0] * 9,
             upperLimits=[7.0] * 9, jointRanges=[7.0] * 9,
             restPoses=[*START_JOINTS, FINGER_OPEN_M, FINGER_OPEN_M], physicsClientId=self.client)
-        self.command_joints(np.clip(np.array(solution[:7]), LOWER_LIMITS, UPPER_LIMITS))
+        return np.clip(np.array(solution[:7]), LOWER_LIMITS, UPPER_LIMITS)
 
     def command_joints(self, joints: np.ndarray) -> None:
         """Send (7,) joint positions in radians to the position motors."""
@@ -141,36 +188,36 @@ class Robot:
         for index in FINGER_JOINTS:
             self._drive(index, target, force, FINGER_MAX_VELOCITY)
 
-    def observe(self) -> np.ndarray:
+    def observe(self, state: RobotState) -> np.ndarray:
         """Return CALVIN's ``robot_obs`` (15,) float64."""
-        position, euler, width, joints = self._measure()
-        return np.array([*position, *euler, width, *joints, self.gripper_action])
+        return np.array([*state.position, *state.euler, state.width, *state.joints,
+                         self.gripper_action])
 
-    def info(self) -> dict[str, Any]:
+    def info(self, state: RobotState) -> dict[str, Any]:
         """Return CALVIN's ``robot_info``."""
-        position, euler, width, joints = self._measure()
         return {
-            'tcp_pos': position,
-            'tcp_orn': euler,
-            'gripper_opening_width': width,
-            'arm_joint_positions': joints,
+            'tcp_pos': state.position,
+            'tcp_orn': state.euler,
+            'gripper_opening_width': state.width,
+            'arm_joint_positions': state.joints,
             'gripper_action': self.gripper_action,
             'uid': self.uid,
             'contacts': pybullet.getContactPoints(bodyA=self.uid, physicsClientId=self.client),
         }
 
-    def _measure(self) -> tuple[tuple[float, ...], tuple[float, ...], float, list[float]]:
+    def measure(self) -> RobotState:
+        """Read pose, width and joints."""
         position, quaternion = self.tcp_pose()
         states = pybullet.getJointStates(self.uid, (*ARM_JOINTS, *FINGER_JOINTS),
                                          physicsClientId=self.client)
-        return (position, pybullet.getEulerFromQuaternion(quaternion),
-                states[7][0] + states[8][0], [state[0] for state in states[:7]])
+        return RobotState(position, pybullet.getEulerFromQuaternion(quaternion),
+                          states[7][0] + states[8][0], [state[0] for state in states[:7]])
 
     def memory(self) -> dict[str, Any]:
         """What a physics snapshot does not hold: targets and motor commands."""
         return {'gripper_action': self.gripper_action, 'target_position': self.target_position,
                 'target_euler': self.target_euler, 'joint_target': self.joint_target,
-                '_finger_command': self._finger_command}
+                '_finger_command': self._finger_command, '_last_step': self._last_step}
 
     def recall(self, memory: dict[str, Any]) -> None:
         """Return to what ``memory`` gave: fields and motor commands."""
@@ -178,3 +225,14 @@ class Robot:
             setattr(self, name, value)
         self.command_joints(self.joint_target)
         self._drive_fingers(*self._finger_command)
+
+
+def _between(before: Pose, after: Pose, share: float) -> Pose:
+    """The pose ``share`` of a small motion before its end."""
+    (old, old_turn), (new, new_turn) = before, after
+    if sum(map(mul, old_turn, new_turn)) < 0.0:  # the same rotation with the other sign
+        old_turn = tuple(-v for v in old_turn)
+    position = tuple(b + share * (a - b) for a, b in zip(old, new, strict=True))
+    turn = [b + share * (a - b) for a, b in zip(old_turn, new_turn, strict=True)]
+    length = math.sqrt(sum(map(mul, turn, turn)))
+    return position, tuple(v / length for v in turn)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pybullet
 
+from dysl_vla_ros.sim.physics import MOTOR_SHARE, Physics
 from dysl_vla_ros.sim.scene import BUTTON_RANGE_M, SWITCH_RANGE_M, SceneSpec
 
 BUTTON, SWITCH, SLIDE, DRAWER, LED, BULB = range(6)
@@ -24,7 +25,7 @@ class Table:
     """Furniture state machine of one scene in one PyBullet client."""
 
     def __init__(self, client: int, urdf_path: str, scaling: float, scene: SceneSpec,
-                 led_survives_reset: bool) -> None:
+                 led_survives_reset: bool, physics: Physics) -> None:
         """Load the table. ``led_survives_reset`` False gives calvin_env 1431a46's button."""
         self.client = client
         self.scene = scene
@@ -42,7 +43,7 @@ class Table:
         self._was_pressed = False
         pybullet.setJointMotorControl2(
             self.uid, BUTTON, pybullet.POSITION_CONTROL, targetPosition=0, force=MOTOR_FORCE,
-            physicsClientId=client)
+            positionGain=physics.share(MOTOR_SHARE), physicsClientId=client)
         for joint in (SWITCH, SLIDE, DRAWER):
             pybullet.setJointMotorControl2(
                 self.uid, joint, pybullet.VELOCITY_CONTROL, force=MOTOR_FORCE,
@@ -52,7 +53,8 @@ class Table:
         """Position of a joint in metres."""
         return float(pybullet.getJointState(self.uid, index, physicsClientId=self.client)[0])
 
-    def _joints(self) -> list[float]:
+    def measure(self) -> list[float]:
+        """Positions of button, switch, slide and drawer in metres."""
         states = pybullet.getJointStates(self.uid, (BUTTON, SWITCH, SLIDE, DRAWER),
                                          physicsClientId=self.client)
         return [state[0] for state in states]
@@ -81,7 +83,7 @@ class Table:
 
     def update(self) -> None:
         """Advance button and switch logic once per control step, after the physics."""
-        button, switch, _, _ = self._joints()
+        button, switch, _, _ = self.measure()
         is_pressed = button > BUTTON_THRESHOLD_M
         led, bulb = self._led, self._bulb
         if is_pressed and not self._was_pressed:
@@ -95,15 +97,15 @@ class Table:
         if (led, bulb) != (self._led, self._bulb):
             self._set_lights(bulb=bulb, led=led)
 
-    def observe(self) -> list[float]:
+    def observe(self, joints: list[float]) -> list[float]:
         """First six entries of ``scene_obs``: slide, drawer, button, switch, bulb, LED."""
-        button, switch, slide, drawer = self._joints()
+        button, switch, slide, drawer = joints
         return [slide, drawer, button, switch, float(self._bulb), float(self._led)]
 
-    def info(self) -> dict[str, Any]:
+    def info(self, joints: list[float]) -> dict[str, Any]:
         """CALVIN's ``scene_info`` entries of the table."""
         contacts = pybullet.getContactPoints(bodyA=self.uid, physicsClientId=self.client)
-        button, switch, slide, drawer = self._joints()
+        button, switch, slide, drawer = joints
         return {
             'fixed_objects': {'table': {'uid': self.uid, 'links': dict(self.links),
                                         'contacts': contacts}},

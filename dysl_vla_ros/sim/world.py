@@ -10,6 +10,7 @@ import pybullet
 
 from dysl_vla_ros.errors import SimulationError
 from dysl_vla_ros.sim import assets, furniture, plane, robot_model
+from dysl_vla_ros.sim.physics import Physics
 from dysl_vla_ros.sim.robot import Robot
 from dysl_vla_ros.sim.scene import SceneSpec
 from dysl_vla_ros.sim.table import Table
@@ -28,7 +29,7 @@ class World:
 
 
 def load(client: int, scene: SceneSpec, assets_dir: Path | None,
-         led_survives_reset: bool) -> World:
+         led_survives_reset: bool, physics: Physics) -> World:
     """Load robot, base cylinder, blocks, table and plane; that order gives the body ids 0 to 6.
 
     Raises:
@@ -37,6 +38,7 @@ def load(client: int, scene: SceneSpec, assets_dir: Path | None,
     """
     pybullet.resetSimulation(physicsClientId=client)
     pybullet.setGravity(0, 0, -9.8, physicsClientId=client)
+    physics.prepare(client)
     # PyBullet remembers every mesh by its path, for ever: 0.2 MB per world, whose paths are new.
     pybullet.setPhysicsEngineParameter(enableFileCaching=0, physicsClientId=client)
     with tempfile.TemporaryDirectory(prefix='dysl_vla_scene_') as folder:
@@ -46,13 +48,14 @@ def load(client: int, scene: SceneSpec, assets_dir: Path | None,
             files, scaling = _built_in_files(Path(folder), scene), 1.0
         part = 'robot'
         try:
-            robot = Robot(client, files[part])
+            robot = Robot(client, files[part], physics)
             blocks = {}
             for part in scene.block_order:
                 blocks[part] = pybullet.loadURDF(files[part], globalScaling=scaling,
                                                  physicsClientId=client)
             part = 'table'
-            table = Table(client, files[part], scaling, scene, led_survives_reset)
+            table = Table(client, files[part], scaling, scene, led_survives_reset,
+                          physics)
             part = 'plane'
             floor = pybullet.loadURDF(files[part], physicsClientId=client)
         except pybullet.error as error:

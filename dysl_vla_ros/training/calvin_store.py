@@ -24,6 +24,7 @@ from dysl_vla_ros.datasets.statistics import Statistics
 from dysl_vla_ros.errors import DatasetError
 from dysl_vla_ros.sim import cameras
 from dysl_vla_ros.sim.instructions import VALIDATION
+from dysl_vla_ros.sim.physics import get_physics
 from dysl_vla_ros.training.collect_config import CollectConfig
 from dysl_vla_ros.training.collect_manifest import collection_manifest
 from dysl_vla_ros.training.rollout import Chain
@@ -157,7 +158,9 @@ class CalvinStore:
         return {
             'cameras': {'static': static, 'gripper': camera(cameras.GRIPPER_CAMERA, 'gripper')},
             'scene': {'name': self.config.scene},
-            'env': {'bullet_time_step': 240.0, 'control_freq': 30, 'use_vr': False,
+            'env': {'bullet_time_step': float(get_physics(self.config.physics).rate_hz),
+                    'control_freq': 30, 'use_vr': False,
                     'use_egl': self.config.renderer == 'egl'},
             'dysl_vla_ros': {'renderer': self.config.renderer,
+                             'physics': self.config.physics,
                              'assets': 'official' if self.config.assets_dir else 'built-in'}}

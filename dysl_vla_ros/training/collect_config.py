@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dysl_vla_ros.sim.instructions import FURNITURE_TASKS, TASKS
+from dysl_vla_ros.sim.physics import CALVIN, PHYSICS
 
 Format = Literal['packed', 'calvin']
 
@@ -39,6 +40,7 @@ class CollectConfig:
             to, which is what distillation should see.
         learner_share: Probability per subtask that the learner drives it.
         renderer: Which renderer makes the images; recorded, because it moves scores.
+        physics: ``calvin``, or ``fast`` for twice the physics speed; recorded like the renderer.
         assets_dir: A user's calvin_env ``data`` folder, or None for the built-in furniture.
     """
 
@@ -60,6 +62,7 @@ class CollectConfig:
     learner_strategy: str = 'dense'
     learner_share: float = 0.8
     renderer: str = 'tiny'
+    physics: str = CALVIN
     assets_dir: str | None = None
 
     def __post_init__(self) -> None:
@@ -73,6 +76,8 @@ class CollectConfig:
                              f'{self.held_out_every}')
         if not (0 <= self.clean_share <= 1 and 0 <= self.learner_share <= 1):
             raise ValueError('clean_share and learner_share must lie in [0, 1]')
+        if self.physics not in PHYSICS:
+            raise ValueError(f'physics {self.physics!r}: must be one of {sorted(PHYSICS)}')
         unknown = [task for task in self.tasks if task not in TASKS]
         if unknown or not self.tasks:
             raise ValueError(f'tasks: {unknown or "none"} given; they must be names of '

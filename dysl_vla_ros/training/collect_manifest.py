@@ -32,7 +32,7 @@ def collection_manifest(config: CollectConfig, subtasks: list[dict[str, Any]],
     return {
         'version': __version__, 'commits': commits,
         'config': {k: v for k, v in to_mapping(config).items() if k != 'workers'},
-        'renderer': config.renderer,
+        'renderer': config.renderer, 'physics': config.physics,
         'packages': {name: metadata.version(name) for name in ('numpy', 'pybullet')},
         'attempts': attempts, 'success': success,
         'success_share': round(success / attempts, 6) if attempts else None,

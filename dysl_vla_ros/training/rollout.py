@@ -84,7 +84,8 @@ class ChainCollector:
         chain = Chain(index, float(noise))
         first = config.tasks[index % len(config.tasks)] if config.first_task_in_turn else None
         planned = _first_tasks(first, rng)
-        self.env = PlayTableEnv(config.scene, config.assets_dir, renderer=config.renderer)
+        self.env = PlayTableEnv(config.scene, config.assets_dir, renderer=config.renderer,
+                                physics=config.physics)
         try:
             self.expert = ScriptedExpert(self.env)
             observation = self.env.reset(*_start_state(rng, planned, config.scene))

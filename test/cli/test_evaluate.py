@@ -108,3 +108,13 @@ def test_the_expert_is_a_strategy_without_weights(tmp_path, capsys):
     assert results['manifest']['checkpoint'] is None
     assert results['manifest']['config']['privileged_state'] is True
     assert '(privileged' in capsys.readouterr().out
+
+
+def test_fast_physics_needs_one_process_and_a_name(tmp_path, weights, faked, capsys):
+    words = ['evaluate', '--suite', 'demo', '--checkpoint', weights, '--out',
+             str(tmp_path / 'run'), '--physics']
+    assert main([*words, 'fast']) == 1
+    assert 'add --in-process' in capsys.readouterr().err
+    assert main([*words, 'turbo', '--in-process']) == 1
+    assert "unknown physics 'turbo'" in capsys.readouterr().err
+    assert not (tmp_path / 'run').exists()

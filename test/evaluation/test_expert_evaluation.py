@@ -47,3 +47,17 @@ def test_an_interrupted_run_continues(tmp_path):
     assert json.loads((tmp_path / 'expert.json').read_text()) == whole
     assert len(whole['episodes']) == 2
     assert len(expert.read_episodes(tmp_path / 'episodes.jsonl')) == 2
+
+
+@pytest.mark.sim
+def test_a_run_records_its_physics_and_takes_no_results_of_another(tmp_path, capsys):
+    words = ['expert', '--tasks', 'turn_on_led', '--starts', '1', '--workers', '1', '--out',
+             str(tmp_path), '--physics']
+    assert main([*words, 'fast']) == 0
+    content = json.loads((tmp_path / 'expert.json').read_text())
+    assert {content['physics'], content['episodes'][0]['physics']} == {'fast'}
+    capsys.readouterr()
+    assert main([*words, 'calvin']) == 1
+    assert "holds results of physics ['fast'], not 'calvin'" in capsys.readouterr().err
+    assert main([*words, 'turbo']) == 1
+    assert "unknown physics 'turbo'" in capsys.readouterr().err

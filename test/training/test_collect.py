@@ -48,7 +48,7 @@ def test_a_resumed_collection_equals_a_whole_one_and_can_be_read(tmp_path, monke
 
 @pytest.mark.parametrize('change', [
     {'chains': 0}, {'seed': -1}, {'clean_share': 1.5}, {'tasks': ()}, {'tasks': ('dance',)},
-    {'image_size': None}, {'depth': True}, {'held_out_every': -1}])
+    {'image_size': None}, {'depth': True}, {'held_out_every': -1}, {'physics': 'turbo'}])
 def test_impossible_settings_are_refused(change):
     with pytest.raises(ValueError, match='must'):
         dataclasses.replace(CONFIG, **change)

@@ -95,7 +95,8 @@ def check_contents(folder):
     assert manifest['attempts'] == 6
     assert manifest['episodes'] == len(training.annotations) + len(validation.annotations)
     assert manifest['success'] == sum(t['success'] for t in manifest['per_task'].values())
-    assert (manifest['renderer'], manifest['config']['seed']) == ('tiny', 5)
+    assert (manifest['renderer'], manifest['physics'], manifest['config']['seed']) \
+        == ('tiny', 'calvin', 5)
     assert set(training.scenes) == {'calvin_scene_D'}
     assert training.verify() == [] == validation.verify()
     assert len({a.sentence for a in training.annotations}) > 1
