@@ -14,11 +14,13 @@ from pathlib import Path
 import time
 from typing import TYPE_CHECKING, Any
 
+from dysl_vla_ros.cli.acceleration import add_acceleration, chosen_acceleration
 from dysl_vla_ros.evaluation.manifest import RENDERER
 from dysl_vla_ros.skipping.names import STRATEGIES
 
 if TYPE_CHECKING:
     from dysl_vla_ros.evaluation.suites import Suite
+    from dysl_vla_ros.model.acceleration import Acceleration
 
 # The policy node's side of --command-interface: the bridge opens the gripper above 0.02 m.
 _GRIPPER: dict[str, str | float | bool] = {
@@ -48,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--checkpoint', default=DEFAULT_CHECKPOINT,
                         help='weights folder (default: %(default)s)')
     parser.add_argument('--device', default='cpu', help='torch device')
+    add_acceleration(parser)
     parser.add_argument('--out',
                         help='new results folder (default: runs/<suite>-<strategy>-<time>)')
     transport = parser.add_mutually_exclusive_group()
@@ -75,7 +78,8 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
               transport: str = 'ros', workers: int = 1, videos: bool = False,
               mode: str = 'lockstep', budget: float | None = None, renderer: str = RENDERER,
               command_interface: str = 'action',
-              record_bag: str | None = None) -> dict[str, Any]:
+              record_bag: str | None = None,
+              acceleration: 'Acceleration | None' = None) -> dict[str, Any]:
     """Run a suite into a new results folder with a progress bar.
 
     Returns:
@@ -90,12 +94,14 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
     from rich import progress
 
     from dysl_vla_ros.cli.closed_loop import ClosedLoop
+    from dysl_vla_ros.configuration import to_mapping
     from dysl_vla_ros.errors import ConfigError
     from dysl_vla_ros.evaluation import recording
     from dysl_vla_ros.evaluation.inprocess import CheckpointFactory, evaluate_parallel
     from dysl_vla_ros.evaluation.manifest import build_manifest
     from dysl_vla_ros.evaluation.results import build_results, write_results
     from dysl_vla_ros.evaluation.suites import save_suite
+    from dysl_vla_ros.model.acceleration import Acceleration
     from dysl_vla_ros.resources import resolve
 
     if recording.finished_episodes(folder):
@@ -108,10 +114,12 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
     if record_bag and transport != 'ros':
         raise ConfigError('--record-bag records what goes over ROS; leave out --in-process')
     weights = resolve(checkpoint)
+    acceleration = acceleration or Acceleration()
+    options = to_mapping(acceleration)
     config = {'suite': suite.name, **suite.metadata, 'episodes': len(suite),
               'strategy': strategy, 'budget': budget, 'device': device,
               'transport': transport, 'mode': mode, 'command_interface': command_interface,
-              'workers': workers, 'torch_threads': 1, 'videos': videos}
+              'workers': workers, 'torch_threads': 1, 'videos': videos, **options}
     # Also checks the weights, before anything starts.
     manifest = build_manifest(config, weights, renderer)
     folder.mkdir(parents=True, exist_ok=True)
@@ -127,7 +135,7 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
             loop = ClosedLoop(
                 folder, suite_file,
                 {'checkpoint': str(weights.resolve()), 'strategy': strategy, 'device': device,
-                 'budget': budget or 0.0,
+                 'budget': budget or 0.0, **options,
                  'trigger': 'timer' if mode == 'live' else 'observation',
                  'use_sim_time': mode == 'live', **_ADAPTERS[command_interface]},
                 {'scene': suite.metadata.get('scene', 'calvin_scene_D'), 'mode': mode,
@@ -137,7 +145,8 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
         else:
             factory = CheckpointFactory(str(weights), strategy,
                                         suite.metadata.get('scene', 'calvin_scene_D'), device,
-                                        budget=budget, renderer=renderer)
+                                        budget=budget, renderer=renderer,
+                                        acceleration=acceleration)
             evaluate_parallel(factory, suite, folder, videos, workers, lambda result: bar.update(
                 task, advance=1, info=f'{result["succeeded"]}/{len(result["subtasks"])}'))
     manifest['wall_s'] = time.perf_counter() - begin
@@ -157,7 +166,8 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or f'runs/{suite.name}-{args.strategy}-{time.strftime("%Y%m%d-%H%M%S")}'
     results = run_suite(suite, Path(out), args.strategy, args.checkpoint, args.device,
                         args.transport, args.workers, args.videos, args.mode, args.budget,
-                        args.renderer, args.command_interface, args.record_bag)
+                        args.renderer, args.command_interface, args.record_bag,
+                        chosen_acceleration(args))
     from dysl_vla_ros.cli import tables
     tables.show_scores([results])
     tables.show_costs([results])

@@ -78,3 +78,35 @@ def test_live_mode_needs_ros(tmp_path, weights, faked, capsys):
     assert main(['evaluate', '--suite', 'demo', '--in-process', '--mode', 'live',
                  '--checkpoint', weights, '--out', str(tmp_path / 'run')]) == 1
     assert '--mode live runs over ROS' in capsys.readouterr().err
+
+
+OPTIONS = ['--dtype', 'bf16', '--int8', '--compile', '--cuda-graphs']
+
+
+def test_precision_and_speed_reach_the_policy_in_one_process(tmp_path, weights, monkeypatch):
+    from dysl_vla_ros.evaluation import inprocess
+    from dysl_vla_ros.model.acceleration import Acceleration
+    seen = []
+    monkeypatch.setattr(inprocess, 'CheckpointFactory', lambda *args, **given: seen.append(
+        given['acceleration']) or FakeFactory(args[1], 5))
+    out = tmp_path / 'run'
+    assert main(['evaluate', '--suite', 'demo', '--count', '1', '--in-process', '--checkpoint',
+                 weights, '--out', str(out), *OPTIONS]) == 0
+    assert seen == [Acceleration('bf16', True, True, True)]
+    config = json.loads((out / 'results.json').read_text())['manifest']['config']
+    assert (config['dtype'], config['int8'], config['cuda_graphs']) == ('bf16', True, True)
+
+
+def test_precision_and_speed_reach_the_node_over_ros(tmp_path, weights, monkeypatch):
+    from dysl_vla_ros.cli import closed_loop
+    from dysl_vla_ros.errors import SimulationError
+    seen = []
+
+    def refuse(folder, suite, policy, *_):
+        seen.append(policy)
+        raise SimulationError('enough')
+    monkeypatch.setattr(closed_loop, 'ClosedLoop', refuse)
+    assert main(['evaluate', '--suite', 'demo', '--count', '1', '--checkpoint', weights,
+                 '--out', str(tmp_path / 'run'), *OPTIONS]) == 1
+    assert {'dtype': 'bf16', 'int8': True, 'compile': True, 'cuda_graphs': True}.items() \
+        <= seen[0].items()
