@@ -72,6 +72,7 @@ class DySLPolicy:
         self._instruction: str | None = None
         self._prompt: torch.Tensor | None = None
         self._state = self.rule.initial_state()
+        self._is_aborted = False  # True from the start of a step until its commit
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, strategy: str = 'dysl', device: str = 'cpu',
@@ -163,6 +164,7 @@ class DySLPolicy:
         self._prompt = self.model.embed(ids)  # (1, S, d), the same at every step
         self._instruction = instruction
         self._state = self.rule.initial_state()
+        self._is_aborted = False
 
     @torch.inference_mode()
     def act(self, observation: Observation) -> Step:
@@ -175,9 +177,11 @@ class DySLPolicy:
         if self._prompt is None:
             raise ContractError('act() before reset(instruction)')
         start = perf_counter()
+        is_after_abort, self._is_aborted = self._is_aborted, True
         pixels, robot_obs = self._tensors(observation)
         after_preprocess = perf_counter()
-        step = self._step(lambda: self.model.encode_vision(pixels), robot_obs)
+        step = self._step(lambda: self.model.encode_vision(pixels), robot_obs,
+                          observation.stamp_ns, is_after_abort)
         timing = replace(step.timing, preprocess_ms=1e3 * (after_preprocess - start),
                          total_ms=1e3 * (perf_counter() - start))
         return replace(step, timing=timing)
@@ -189,18 +193,21 @@ class DySLPolicy:
 
     # ------------------------------------------------------------------ one step
     def _step(self, media: torch.Tensor | Callable[[], torch.Tensor],
-              robot_obs: torch.Tensor | None) -> Step:
+              robot_obs: torch.Tensor | None, stamp_ns: int = 0,
+              is_after_abort: bool = False) -> Step:
         if self._prompt is None:
             raise ContractError('act() before reset(instruction)')
         start = perf_counter()
-        frame = Frame(self._prompt, media, robot_obs, self._instruction or '')
+        frame = Frame(self._prompt, media, robot_obs, self._instruction or '', stamp_ns,
+                      is_after_abort)
         proposal = self.rule.propose(frame, self._state)
         action = self._action(proposal.output)
         probability = float(proposal.output.gripper_logit.sigmoid())
         index = self._state.index
         # The one commit; nothing after it can fail.
-        self._state = replace(proposal.state, index=index + 1,
+        self._state = replace(proposal.state, index=index + 1, stamp_ns=stamp_ns,
                               recent=(*self._state.recent, action)[-_RECENT:])
+        self._is_aborted = False
         timing = StepTiming(0.0, 1e3 * frame.vision_s, 1e3 * proposal.decoder_s,
                             1e3 * proposal.head_s, 1e3 * (perf_counter() - start))
         return Step(action, probability, index, proposal.trace, timing)
