@@ -47,6 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='size with --random-weights (default: %(default)s)')
     parser.add_argument('--decoder-only', action='store_true',
                         help='with --random-weights: build no vision tower')
+    parser.add_argument('--through-file', metavar='DIR',
+                        help='with --random-weights: write the network to this folder (unless it '
+                             'is there) and load it from it, so that the peak at load is that of '
+                             'a checkpoint')
     add_acceleration(parser)
     parser.add_argument('--out', help='write the numbers to this JSON file, a plot beside it')
 
@@ -62,15 +66,22 @@ def run(args: argparse.Namespace) -> int:
     from dysl_vla_ros.evaluation.bench import draw_stages, measure, memory_report, report
     from dysl_vla_ros.evaluation.manifest import build_manifest
     from dysl_vla_ros.evaluation.memory import PeakMemory
+    from dysl_vla_ros.evaluation.random_policies import write_random_weights
+    from dysl_vla_ros.model.config import VLAConfig
     from dysl_vla_ros.resources import resolve
 
     if args.steps < 1:
         raise ConfigError(f'--steps: got {args.steps}, expected a positive number')
     if args.decoder_only and not args.random_weights:
         raise ConfigError('--decoder-only needs --random-weights')
+    if args.through_file and (not args.random_weights or args.decoder_only):
+        raise ConfigError('--through-file needs --random-weights and a whole network')
     torch.set_num_threads(args.threads)
     if args.random_weights:
         manifest = build_manifest(vars(args), None, renderer='none: random input')
+        if args.through_file:
+            write_random_weights(VLAConfig.from_name(args.size), Path(args.through_file),
+                                 args.seed)
     else:
         manifest = build_manifest(vars(args), resolve(args.checkpoint))
     with PeakMemory() as loading:
@@ -139,12 +150,15 @@ def _observations(args: argparse.Namespace, policies: dict[str, 'DySLPolicy'],
 
 def _random(args: argparse.Namespace) -> dict[str, 'DySLPolicy']:
     """Policies with random weights."""
+    from pathlib import Path
+
     from dysl_vla_ros.cli.acceleration import chosen_acceleration
     from dysl_vla_ros.evaluation.random_policies import random_policies
     from dysl_vla_ros.model.config import VLAConfig
     return random_policies(VLAConfig.from_name(args.size),
                            list(args.strategies or _RANDOM_DEFAULT), args.decoder_only, args.seed,
-                           args.device, chosen_acceleration(args))
+                           args.device, chosen_acceleration(args),
+                           Path(args.through_file) if args.through_file else None)
 
 
 def _noise(args: argparse.Namespace, policies: dict[str, 'DySLPolicy']) -> Iterator[Any]:

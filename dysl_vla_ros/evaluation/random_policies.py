@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Policies with random weights at any size: time and memory do not depend on the values."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ import torch
 
 from dysl_vla_ros.configuration import to_mapping
 from dysl_vla_ros.errors import ConfigError
+from dysl_vla_ros.model import checkpoint
 from dysl_vla_ros.model.acceleration import AS_STORED, Acceleration, accelerate
 from dysl_vla_ros.model.config import VLAConfig
 from dysl_vla_ros.model.random_model import random_model
 from dysl_vla_ros.model.tokenizer import InstructionTokenizer
+from dysl_vla_ros.model.vla import DySLVLA
 from dysl_vla_ros.skipping.config import SkippingConfig
 from dysl_vla_ros.skipping.modules import SkipModules
 from dysl_vla_ros.skipping.partition import LayerPartition
@@ -42,9 +45,23 @@ def static_layers(n_layers: int) -> tuple[int, ...]:
     return tuple(int(i) for i in np.linspace(0, n_layers - 1, count).round())
 
 
+def write_random_weights(config: VLAConfig, folder: Path, seed: int = 0) -> None:
+    """Write a float32 network of any size, unless the folder has one: 10 GB for 3B.
+
+    Raises:
+        ConfigError: If the folder holds a network of other sizes.
+    """
+    if not (folder / checkpoint.WEIGHTS).is_file():
+        random_model(config, seed=seed).save_pretrained(folder)
+    elif checkpoint.load_config(folder) != config:
+        raise ConfigError(f'{folder} holds another network than {config.name}; name an empty '
+                          'folder')
+
+
 def random_policies(config: VLAConfig, names: list[str], decoder_only: bool = True,
                     seed: int = 0, device: str = 'cpu',
-                    acceleration: Acceleration = AS_STORED) -> dict[str, DySLPolicy]:
+                    acceleration: Acceleration = AS_STORED,
+                    folder: Path | None = None) -> dict[str, DySLPolicy]:
     """Policies of ``CASES`` that share one network and one set of adapters and controllers.
 
     Args:
@@ -54,6 +71,7 @@ def random_policies(config: VLAConfig, names: list[str], decoder_only: bool = Tr
         seed: Of the weights.
         device: Torch device.
         acceleration: As for a loaded network; 'stored' means float32.
+        folder: Load the network from here (``write_random_weights``) as a real one is loaded.
 
     Raises:
         ConfigError: For a name that is not among ``CASES``, or int8 without torchao.
@@ -62,8 +80,11 @@ def random_policies(config: VLAConfig, names: list[str], decoder_only: bool = Tr
     if unknown:
         raise ConfigError(f'--random-weights: unknown {unknown}; expected some of {list(CASES)}')
     torch.manual_seed(seed)
-    model = random_model(config, acceleration.torch_dtype or torch.float32, device, seed,
-                         decoder_only)
+    if folder is not None:
+        model = DySLVLA.from_pretrained(folder, device=device, dtype=acceleration.torch_dtype)
+    else:
+        model = random_model(config, acceleration.torch_dtype or torch.float32, device, seed,
+                             decoder_only)
     tokenizer = InstructionTokenizer.from_sentences([INSTRUCTION])
     left_out = accelerate(model, acceleration)
     source = {'acceleration': {**to_mapping(acceleration), 'left_out': left_out}}

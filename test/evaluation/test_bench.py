@@ -161,3 +161,20 @@ def test_the_command_writes_numbers_and_a_plot(tmp_path, capsys):
                  'cuda_graphs left out: needs a CUDA device'):
         assert said in text
     assert main(['bench', '--decoder-only']) == 1
+
+
+def test_random_weights_can_come_from_a_file_as_a_checkpoint_does(tmp_path, capsys, monkeypatch):
+    from dysl_vla_ros.evaluation import random_policies as module
+    loaded, original = [], module.DySLVLA.from_pretrained
+    monkeypatch.setattr(module.DySLVLA, 'from_pretrained', lambda folder, **given: loaded.append(
+        given['dtype']) or original(folder, **given))
+    command = ['bench', '--random-weights', '--steps', '2', '--strategies', 'dense', '--dtype',
+               'bf16', '--through-file', str(tmp_path), '--size']
+    assert main([*command, 'dysl-mini']) == 0
+    written = (tmp_path / 'model.safetensors').stat().st_mtime_ns
+    assert main([*command, 'dysl-mini']) == 0
+    assert (tmp_path / 'model.safetensors').stat().st_mtime_ns == written
+    assert loaded == [torch.bfloat16] * 2
+    assert main([*command, 'roboflamingo-mid']) == 1
+    assert 'holds another network than roboflamingo-mid' in capsys.readouterr().err
+    assert main(['bench', '--through-file', str(tmp_path)]) == 1
