@@ -5,6 +5,7 @@
     dysl-vla bench --steps 200 --out bench.json
     dysl-vla bench --checkpoint runs/base --strategies dense dysl dysl_joint deer --budget 0.5
     dysl-vla bench --size roboflamingo-3b --random-weights --decoder-only --steps 12
+    dysl-vla bench --device cuda --dtype bf16 --compile --cuda-graphs
 
 All strategies see the same observations in alternation, so that a machine that slows down slows
 all of them. Observations come from the simulator, driven by the scripted expert: one short episode
@@ -16,6 +17,7 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from dysl_vla_ros.cli.acceleration import add_acceleration
 from dysl_vla_ros.skipping.names import STRATEGIES
 
 if TYPE_CHECKING:
@@ -45,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='size with --random-weights (default: %(default)s)')
     parser.add_argument('--decoder-only', action='store_true',
                         help='with --random-weights: build no vision tower')
+    parser.add_argument('--through-file', metavar='DIR',
+                        help='with --random-weights: write the network to this folder (unless it '
+                             'is there) and load it from it, so that the peak at load is that of '
+                             'a checkpoint')
+    add_acceleration(parser)
     parser.add_argument('--out', help='write the numbers to this JSON file, a plot beside it')
 
 
@@ -56,27 +63,36 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from dysl_vla_ros.errors import ConfigError
-    from dysl_vla_ros.evaluation.bench import draw_stages, measure, peak_memory_bytes, report
+    from dysl_vla_ros.evaluation.bench import draw_stages, measure, memory_report, report
     from dysl_vla_ros.evaluation.manifest import build_manifest
+    from dysl_vla_ros.evaluation.memory import PeakMemory
+    from dysl_vla_ros.evaluation.random_policies import write_random_weights
+    from dysl_vla_ros.model.config import VLAConfig
     from dysl_vla_ros.resources import resolve
 
     if args.steps < 1:
         raise ConfigError(f'--steps: got {args.steps}, expected a positive number')
     if args.decoder_only and not args.random_weights:
         raise ConfigError('--decoder-only needs --random-weights')
-    if args.random_weights and args.device != 'cpu':
-        raise ConfigError('--random-weights runs on the CPU')
+    if args.through_file and (not args.random_weights or args.decoder_only):
+        raise ConfigError('--through-file needs --random-weights and a whole network')
     torch.set_num_threads(args.threads)
     if args.random_weights:
-        policies, steps = _random(args)
         manifest = build_manifest(vars(args), None, renderer='none: random input')
+        if args.through_file:
+            write_random_weights(VLAConfig.from_name(args.size), Path(args.through_file),
+                                 args.seed)
     else:
-        weights = resolve(args.checkpoint)
-        manifest = build_manifest(vars(args), weights)
-        policies, steps = _trained(args, weights, manifest['renderer'])
-    results = measure(policies, steps)
+        manifest = build_manifest(vars(args), resolve(args.checkpoint))
+    with PeakMemory() as loading:
+        policies = _random(args) if args.random_weights else _trained(args)
+    steps = _noise(args, policies) if args.random_weights \
+        else _observations(args, policies, manifest['renderer'])
+    with PeakMemory() as running:
+        results = measure(policies, steps)
     content = {'format': 1, 'manifest': manifest, **report(policies, results),
-               'peak_memory_bytes': peak_memory_bytes()}
+               'memory': memory_report(loading, running, policies.values()),
+               'acceleration': next(iter(policies.values())).source['acceleration']}
     _show(args, policies, results, content)
     if {'dense', 'dysl'} <= results.keys() and results['dense'].layers:
         ratio = results['dense'].median('decoder_ms') / results['dysl'].median('decoder_ms')
@@ -93,14 +109,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _trained(args: argparse.Namespace, weights: Any,
-             renderer: str) -> tuple[dict[str, 'DySLPolicy'], Any]:
-    """Policies of a weights folder, on images of the simulator."""
+def _trained(args: argparse.Namespace) -> dict[str, 'DySLPolicy']:
+    """Policies of a weights folder; the network is loaded once."""
+    from dysl_vla_ros.cli.acceleration import chosen_acceleration
+    from dysl_vla_ros.resources import resolve
     from dysl_vla_ros.skipping.policy import DySLPolicy
     names = args.strategies or ['dense', 'dysl']
-    policies = {name: DySLPolicy.from_pretrained(
-        weights, name, args.device, None if name == 'dense' else args.budget) for name in names}
-    return policies, _observations(args, policies, renderer)
+    return DySLPolicy.from_pretrained_many(
+        resolve(args.checkpoint), {n: None if n == 'dense' else args.budget for n in names},
+        args.device, acceleration=chosen_acceleration(args))
 
 
 def _observations(args: argparse.Namespace, policies: dict[str, 'DySLPolicy'],
@@ -131,28 +148,33 @@ def _observations(args: argparse.Namespace, policies: dict[str, 'DySLPolicy'],
     env.close()
 
 
-def _random(args: argparse.Namespace) -> tuple[dict[str, 'DySLPolicy'], Any]:
-    """Policies with random weights, on noise."""
+def _random(args: argparse.Namespace) -> dict[str, 'DySLPolicy']:
+    """Policies with random weights."""
+    from pathlib import Path
+
+    from dysl_vla_ros.cli.acceleration import chosen_acceleration
     from dysl_vla_ros.evaluation.random_policies import random_policies
     from dysl_vla_ros.model.config import VLAConfig
-    config = VLAConfig.from_name(args.size)
-    policies = random_policies(config, list(args.strategies or _RANDOM_DEFAULT),
-                               args.decoder_only, args.seed)
-    return policies, _noise(args, config)
+    return random_policies(VLAConfig.from_name(args.size),
+                           list(args.strategies or _RANDOM_DEFAULT), args.decoder_only, args.seed,
+                           args.device, chosen_acceleration(args),
+                           Path(args.through_file) if args.through_file else None)
 
 
-def _noise(args: argparse.Namespace, config: Any) -> Iterator[Any]:
+def _noise(args: argparse.Namespace, policies: dict[str, 'DySLPolicy']) -> Iterator[Any]:
     import numpy as np
     from rich.progress import track
     import torch
 
     from dysl_vla_ros.observation.observation import Observation
     rng = np.random.default_rng(args.seed)
+    model = next(iter(policies.values())).model
+    config = model.config
     latents = 2 * config.resampler.latents
     for _ in track(range(args.steps), 'bench'):
         if args.decoder_only:
             media = torch.from_numpy(rng.standard_normal(
-                (1, latents, config.vision.width), dtype=np.float32))
+                (1, latents, config.vision.width), dtype=np.float32)).to(args.device, model.dtype)
             yield lambda policy, seen=media: policy.act_on_media(seen, None)
         else:
             images = [rng.integers(0, 256, (side, side, 3), dtype=np.uint8) for side in (200, 84)]
@@ -176,6 +198,9 @@ def _show(args: argparse.Namespace, policies: dict[str, 'DySLPolicy'], results: 
             f'{r.median(stage):.2f} / {np.percentile(r.times[stage], 95):.2f}'
             if r.times[stage] else '-' for r in results.values()])
     entries = content['strategies'].values()
+    table.add_row('whole step, median / p99', *[
+        f'{e["timing_ms"]["total_ms"]["p50"]:.2f} / {e["timing_ms"]["total_ms"]["p99"]:.2f}'
+        if e['timing_ms']['total_ms']['count'] else '-' for e in entries], style='bold')
     table.add_row('layers run, mean', *[
         f'{np.mean(r.layers):.2f}' if r.layers else '-' for r in results.values()])
     table.add_row('share of decoder layers', *[
@@ -185,9 +210,14 @@ def _show(args: argparse.Namespace, policies: dict[str, 'DySLPolicy'], results: 
         f'{e["against_dense"]["decoder_ms"]:.3f}' if 'against_dense' in e else '-'
         for e in entries])
     Console().print(table)
-    sizes = content['weight_bytes']
-    print('weights: ' + ', '.join(f'{k} {v / 1e6:.1f} MB' for k, v in sizes.items())
-          + f'; peak memory {content["peak_memory_bytes"] / 1e9:.2f} GB')
+    sizes, memory = content['weight_bytes'], content['memory']
+    print('weights: ' + ', '.join(f'{k} {v / 1e6:.1f} MB' for k, v in sizes.items()))
+    print(f'memory: weights {memory["weights_bytes"] / 1e9:.3f} GB; peak at load '
+          f'{memory["load_peak_bytes"] / 1e9:.3f} GB ({memory["load_ratio"]:.2f} of the weights), '
+          f'in use {memory["use_peak_bytes"] / 1e9:.3f} GB ({memory["use_ratio"]:.2f}); process '
+          f'{memory["process_peak_bytes"] / 1e9:.2f} GB')
+    for name, reason in content['acceleration']['left_out'].items():
+        print(f'{name} left out: {reason}')
     if 'amdahl' in content and not args.decoder_only:  # without vision the share says nothing
         a = content['amdahl']
         print(f'decoder share of a dense step {a["decoder_share_of_step"]:.1%}: no skipping can '

@@ -13,7 +13,7 @@ from dysl_vla_ros.resources import share_directory
 _CONFIGS = {'packed': 'config/collect.yaml', 'calvin': 'config/collect_calvin.yaml'}
 _OUT = {'packed': 'data/demos', 'calvin': 'data/calvin'}
 _OVERRIDES = ('format', 'chains', 'seed', 'workers', 'learner', 'image_size', 'tasks',
-              'renderer', 'physics')
+              'renderer', 'physics', 'held_out_only')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--physics', help='override the physics: calvin or fast')
     parser.add_argument('--tasks', nargs='+', metavar='TASK', help='override the tasks')
     parser.add_argument('--renderer', help='override the renderer: tiny, tiny_layered or egl')
+    parser.add_argument('--held-out-only', action='store_true', default=None,
+                        help='only the chains that no training reads (packed layout): what '
+                             'dysl-vla frontier measures on')
     parser.add_argument('--learner', help='weights folder of a policy that drives (DAgger)')
 
 
@@ -55,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     start = time.perf_counter()
     with Progress(TextColumn('chains'), BarColumn(), MofNCompleteColumn(),
                   TextColumn('{task.fields[frames]} frames'), TimeRemainingColumn()) as bar:
-        task = bar.add_task('collect', total=config.chains, frames=0)
+        task = bar.add_task('collect', total=len(config.chain_numbers), frames=0)
         folder = collect(config, out, lambda done, frames: bar.update(
             task, completed=done, frames=frames))
     seconds = time.perf_counter() - start

@@ -16,11 +16,13 @@ from pathlib import Path
 import time
 from typing import TYPE_CHECKING, Any
 
+from dysl_vla_ros.cli.acceleration import add_acceleration, chosen_acceleration
 from dysl_vla_ros.evaluation.manifest import EXPERT, RENDERER
 from dysl_vla_ros.skipping.names import STRATEGIES
 
 if TYPE_CHECKING:
     from dysl_vla_ros.evaluation.suites import Suite
+    from dysl_vla_ros.model.acceleration import Acceleration
 
 # The policy node's side of --command-interface: the bridge opens the gripper above 0.02 m.
 _GRIPPER: dict[str, str | float | bool] = {
@@ -51,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--checkpoint', default=DEFAULT_CHECKPOINT,
                         help='weights folder (default: %(default)s)')
     parser.add_argument('--device', default='cpu', help='torch device')
+    add_acceleration(parser)
     parser.add_argument('--out',
                         help='new results folder (default: runs/<suite>-<strategy>-<time>)')
     transport = parser.add_mutually_exclusive_group()
@@ -82,7 +85,8 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
               command_interface: str = 'action',
               record_bag: str | None = None,
               policy_parameters: Mapping[str, str | int | float | bool] | None = None,
-              physics: str = 'calvin') -> dict[str, Any]:
+              physics: str = 'calvin',
+              acceleration: 'Acceleration | None' = None) -> dict[str, Any]:
     """Run a suite into a new results folder with a progress bar.
 
     ``policy_parameters`` are further parameters of policy_node (over ROS).
@@ -99,6 +103,7 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
     from rich import progress
 
     from dysl_vla_ros.cli.closed_loop import ClosedLoop
+    from dysl_vla_ros.configuration import to_mapping
     from dysl_vla_ros.errors import ConfigError
     from dysl_vla_ros.evaluation import recording
     from dysl_vla_ros.evaluation.inprocess import (
@@ -109,6 +114,7 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
     from dysl_vla_ros.evaluation.manifest import build_manifest
     from dysl_vla_ros.evaluation.results import build_results, write_results
     from dysl_vla_ros.evaluation.suites import save_suite
+    from dysl_vla_ros.model.acceleration import Acceleration
     from dysl_vla_ros.resources import resolve
     from dysl_vla_ros.sim.physics import CALVIN, get_physics
 
@@ -125,11 +131,13 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
     if physics != CALVIN and transport == 'ros':
         raise ConfigError('--physics runs in one process; add --in-process')
     weights = resolve(checkpoint) if strategy != EXPERT else None
+    acceleration = acceleration or Acceleration()
+    options = to_mapping(acceleration)
     config = {'suite': suite.name, **suite.metadata, 'episodes': len(suite),
               'strategy': strategy, 'budget': budget, 'device': device,
               'transport': transport, 'mode': mode, 'command_interface': command_interface,
               'workers': workers, 'torch_threads': 1, 'videos': videos,
-              'privileged_state': strategy == EXPERT,
+              **options, 'privileged_state': strategy == EXPERT,
               **({'policy_parameters': dict(policy_parameters)} if policy_parameters else {})}
     # Also checks the weights, before anything starts.
     manifest = build_manifest(config, weights, renderer, physics)
@@ -148,7 +156,7 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
                 {**({'policy_factory': 'dysl_vla_ros.nodes.expert_policy:create'}
                     if weights is None else
                     {'checkpoint': str(weights.resolve()), 'strategy': strategy,
-                     'device': device, 'budget': budget or 0.0}),
+                     'device': device, 'budget': budget or 0.0, **options}),
                  'trigger': 'timer' if mode == 'live' else 'observation',
                  'use_sim_time': mode == 'live', **_ADAPTERS[command_interface],
                  **(policy_parameters or {})},
@@ -165,7 +173,8 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
                 factory = ExpertFactory(scene, renderer, physics)
             else:
                 factory = CheckpointFactory(str(weights), strategy, scene, device, budget=budget,
-                                            renderer=renderer, physics=physics)
+                                            renderer=renderer, physics=physics,
+                                            acceleration=acceleration)
             evaluate_parallel(factory, suite, folder, videos, workers, lambda result: bar.update(
                 task, advance=1, info=f'{result["succeeded"]}/{len(result["subtasks"])}'))
     manifest['wall_s'] = time.perf_counter() - begin
@@ -185,7 +194,8 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or f'runs/{suite.name}-{args.strategy}-{time.strftime("%Y%m%d-%H%M%S")}'
     results = run_suite(suite, Path(out), args.strategy, args.checkpoint, args.device,
                         args.transport, args.workers, args.videos, args.mode, args.budget,
-                        args.renderer, args.command_interface, args.record_bag, args.physics)
+                        args.renderer, args.command_interface, args.record_bag,
+                        physics=args.physics, acceleration=chosen_acceleration(args))
     from dysl_vla_ros.cli import tables
     tables.show_scores([results])
     tables.show_costs([results])

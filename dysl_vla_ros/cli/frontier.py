@@ -11,6 +11,8 @@ Writes frontier.json and frontier.png; the table lists every point, the beaten o
 """
 
 import argparse
+import sys
+from typing import Any
 
 from dysl_vla_ros.skipping.names import STRATEGIES
 
@@ -67,17 +69,19 @@ def run(args: argparse.Namespace) -> int:
     averaged = sorted(average_seeds(rows), key=lambda r: r['decoder_ms']['mean'])
     flags = mark_frontier(averaged)
     table = Table(title=f'{rows[0]["steps"]} held-out frames, {len(folders)} seed(s)')
-    for column in ('strategy', 'budget', 'share run', 'decoder ms', 'p95', 'of dense',
+    for column in ('strategy', 'budget', 'seeds', 'share run', 'decoder ms', 'p95', 'of dense',
                    'pose error', 'to dense', 'gripper error', 'not beaten'):
         table.add_column(column)
     for row, flag in zip(averaged, flags, strict=True):
         table.add_row(
             row['strategy'], '-' if row['budget'] is None else f'{row["budget"]:g}',
+            str(row['seeds']),
             f'{row["share"]:.3f}', f'{row["decoder_ms"]["mean"]:.2f}',
             f'{row["decoder_ms"]["p95"]:.2f}', f'{row["relative_time"]:.2f}',
-            f'{row["pose_mae"]:.4f}', f'{row["pose_mae_to_dense"]:.4f}',
+            _with_range(row), f'{row["pose_mae_to_dense"]:.4f}',
             f'{row["gripper_error"]:.3f}', 'yes' if flag else '')
-    Console().print(table)
+    # Piped, rich would cut the cells for 80 columns.
+    Console(width=None if sys.stdout.isatty() else 130).print(table)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     content = {'format': 1, 'manifest': build_manifest(vars(args), folders[0]), 'points': rows,
@@ -88,3 +92,9 @@ def run(args: argparse.Namespace) -> int:
                   f'{rows[0]["steps"]} held-out frames, {len(folders)} training seed(s)')
     print(f'numbers and plot in {out}/frontier.json, frontier.png')
     return 0
+
+
+def _with_range(row: dict[str, Any]) -> str:
+    """Pose error and, below it, its range over the seeds."""
+    low, high = row['pose_mae_range']
+    return f'{row["pose_mae"]:.4f}' + (f'\n{low:.4f}-{high:.4f}' if row['seeds'] > 1 else '')

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
+from dysl_vla_ros.evaluation.memory import PeakMemory
 from dysl_vla_ros.evaluation.timing import summarise
 from dysl_vla_ros.skipping.policy import DySLPolicy
 from dysl_vla_ros.skipping.step import Step
@@ -97,6 +97,23 @@ def report(policies: dict[str, DySLPolicy], results: dict[str, Measurement]) -> 
     return content
 
 
+def memory_report(loading: PeakMemory, running: PeakMemory,
+                  policies: Iterable[DySLPolicy]) -> dict[str, Any]:
+    """Peaks while loading and while running, as growth since before the load, against the weights.
+
+    Weights are the bytes of every parameter once, the strategies' added ones included.
+    """
+    parameters = {id(p): p for policy in policies
+                  for part in (policy.model, policy.rule.modules) if part is not None
+                  for p in part.parameters()}
+    weights = sum(p.nbytes for p in parameters.values())
+    used = running.peak_bytes - loading.before_bytes
+    return {'weights_bytes': weights, 'before_bytes': loading.before_bytes,
+            'load_peak_bytes': loading.growth_bytes, 'load_ratio': loading.growth_bytes / weights,
+            'use_peak_bytes': used, 'use_ratio': used / weights,
+            'process_peak_bytes': max(loading.peak_bytes, running.peak_bytes)}
+
+
 def weight_bytes(model: nn.Module) -> dict[str, int]:
     """Bytes of parameters by part of the network."""
     return {name: sum(p.nbytes for p in part.parameters())
@@ -127,12 +144,3 @@ def draw_stages(results: dict[str, Measurement], path: Any, title: str) -> None:
         axes.spines[side].set_visible(False)
     figure.legend(frameon=False, fontsize=8, ncols=4, loc='outside lower center')
     figure.savefig(path)
-
-
-def peak_memory_bytes() -> int:
-    """Largest resident memory of this process so far, plus the accelerator's if one is used."""
-    import resource
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    if torch.cuda.is_available():
-        peak += torch.cuda.max_memory_allocated()
-    return peak

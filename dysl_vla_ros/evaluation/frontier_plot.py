@@ -34,9 +34,9 @@ def draw_frontier(rows: Sequence[dict[str, Any]], flags: Sequence[bool], path: P
         y = [r['pose_mae'] for r in mine]
         colour = _OURS.get(name) or _OTHERS[others.index(name) % len(_OTHERS)]
         marker = 'o' if name in _OURS else _MARKERS[1 + others.index(name) % (len(_MARKERS) - 1)]
-        spread = [[r['pose_mae'] - r['pose_mae_range'][0] for r in mine],
-                  [r['pose_mae_range'][1] - r['pose_mae'] for r in mine]]
-        axes.errorbar(x, y, yerr=spread, color=colour, marker=marker, label=name,
+        axes.errorbar(x, y, yerr=_spread(y, [r['pose_mae_range'] for r in mine]),
+                      xerr=_spread(x, [r['decoder_ms_range'] for r in mine]),
+                      color=colour, marker=marker, label=name,
                       linewidth=2.0 if name in _OURS else 1.0,
                       markersize=7 if name in _OURS else 5,
                       alpha=1.0 if name in _OURS else 0.85, capsize=2)
@@ -53,3 +53,9 @@ def draw_frontier(rows: Sequence[dict[str, Any]], flags: Sequence[bool], path: P
         axes.spines[side].set_visible(False)
     figure.legend(frameon=False, fontsize=8, loc='outside right upper')
     figure.savefig(path)
+
+
+def _spread(means: Sequence[float], ranges: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Lengths of error bars down and up: from the least to the largest over the seeds."""
+    return [[m - low for m, (low, _) in zip(means, ranges, strict=True)],
+            [high - m for m, (_, high) in zip(means, ranges, strict=True)]]

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 import multiprocessing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dysl_vla_ros.control.limits import limit_action
 from dysl_vla_ros.errors import InstructionError
@@ -21,6 +21,9 @@ from dysl_vla_ros.evaluation.manifest import PHYSICS, RENDERER
 from dysl_vla_ros.evaluation.recording import RolloutRecorder, step_stats
 from dysl_vla_ros.observation.observation import Observation
 from dysl_vla_ros.skipping.step import Step
+
+if TYPE_CHECKING:
+    from dysl_vla_ros.model.acceleration import Acceleration
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -58,6 +61,7 @@ class CheckpointFactory:
         budget: Calibrated share of decoder layers; None: the default of the strategy's files.
         renderer: The play table's.
         physics: The play table's.
+        acceleration: Precision and speed options; None: as stored, eager.
     """
 
     checkpoint: str
@@ -68,15 +72,17 @@ class CheckpointFactory:
     budget: float | None = None
     renderer: str = RENDERER
     physics: str = PHYSICS
+    acceleration: 'Acceleration | None' = None
 
     def policy(self) -> Policy:
         """Load the weights."""
         import torch
 
+        from dysl_vla_ros.model.acceleration import Acceleration
         from dysl_vla_ros.skipping.policy import DySLPolicy
         torch.set_num_threads(self.threads)
-        return DySLPolicy.from_pretrained(self.checkpoint, self.strategy, self.device,
-                                          self.budget)
+        return DySLPolicy.from_pretrained(self.checkpoint, self.strategy, self.device, self.budget,
+                                          acceleration=self.acceleration or Acceleration())
 
     def world(self) -> tuple[Any, Any]:
         """Build a play table."""

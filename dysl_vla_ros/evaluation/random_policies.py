@@ -1,19 +1,19 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Policies with random weights at any size: time and memory do not depend on the values.
+"""Policies with random weights at any size: time and memory do not depend on the values."""
 
-The decoder alone needs no vision tower: it is built on the ``meta`` device first, so that memory
-is taken once and only for what runs (roboflamingo-3b in float32: 8.4 GB).
-"""
-
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
+from dysl_vla_ros.configuration import to_mapping
 from dysl_vla_ros.errors import ConfigError
+from dysl_vla_ros.model import checkpoint
+from dysl_vla_ros.model.acceleration import AS_STORED, Acceleration, accelerate
 from dysl_vla_ros.model.config import VLAConfig
+from dysl_vla_ros.model.random_model import random_model
 from dysl_vla_ros.model.tokenizer import InstructionTokenizer
 from dysl_vla_ros.model.vla import DySLVLA
 from dysl_vla_ros.skipping.config import SkippingConfig
@@ -28,7 +28,6 @@ from dysl_vla_ros.skipping.strategy import Dense, Strategy
 INSTRUCTION = 'go push the red block to the left'  # eleven tokens with the prompt's three
 STATIC_LAYERS = 5  # 20 % of 24
 PLANS = 7
-_STD = 0.02
 
 CASES = {
     'dense': 'every layer',
@@ -40,54 +39,55 @@ CASES = {
 }
 
 
-def random_network(config: VLAConfig, decoder_only: bool, seed: int = 0) -> DySLVLA:
-    """The network with random weights; without vision tower and resampler if wanted."""
-    torch.manual_seed(seed)
-    if not decoder_only:
-        return DySLVLA(config).eval().requires_grad_(False)
-    with torch.device('meta'):
-        model = DySLVLA(config)
-    model.vision_encoder = nn.Identity()  # type: ignore[assignment]
-    model.perceiver = nn.Identity()  # type: ignore[assignment]
-    for part in (model.wte, model.layers, model.lm_head):
-        part.to_empty(device='cpu')
-    model.requires_grad_(False)
-    for name, parameter in model.named_parameters():
-        if name.endswith('_gate'):
-            parameter.fill_(0.5)
-        elif parameter.dim() == 1:
-            parameter.fill_(0.0 if 'bias' in name else 1.0)
-        else:
-            parameter.normal_(0.0, _STD)
-    # The two constants of image normalisation stay on meta; nothing asks for them.
-    return model.eval()
-
-
-class _OnHost(DySLPolicy):
-    """A policy whose network may keep unused buffers on the meta device."""
-
-    def __init__(self, model: DySLVLA, rule: Strategy) -> None:
-        model.mean, model.std = torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
-        super().__init__(model, InstructionTokenizer.from_sentences([INSTRUCTION]), strategy=rule)
-
-
 def static_layers(n_layers: int) -> tuple[int, ...]:
     """Five evenly spread static layers, the first and the read-out among them."""
     count = min(STATIC_LAYERS, n_layers)
     return tuple(int(i) for i in np.linspace(0, n_layers - 1, count).round())
 
 
-def random_policies(config: VLAConfig, names: list[str], decoder_only: bool = True,
-                    seed: int = 0) -> dict[str, DySLPolicy]:
-    """Policies of ``CASES`` that share one network and one set of adapters and controllers.
+def write_random_weights(config: VLAConfig, folder: Path, seed: int = 0) -> None:
+    """Write a float32 network of any size, unless the folder has one: 10 GB for 3B.
 
     Raises:
-        ConfigError: For a name that is not among ``CASES``.
+        ConfigError: If the folder holds a network of other sizes.
+    """
+    if not (folder / checkpoint.WEIGHTS).is_file():
+        random_model(config, seed=seed).save_pretrained(folder)
+    elif checkpoint.load_config(folder) != config:
+        raise ConfigError(f'{folder} holds another network than {config.name}; name an empty '
+                          'folder')
+
+
+def random_policies(config: VLAConfig, names: list[str], decoder_only: bool = True,
+                    seed: int = 0, device: str = 'cpu',
+                    acceleration: Acceleration = AS_STORED,
+                    folder: Path | None = None) -> dict[str, DySLPolicy]:
+    """Policies of ``CASES`` that share one network and one set of adapters and controllers.
+
+    Args:
+        config: Sizes.
+        names: Of ``CASES``.
+        decoder_only: Build no vision tower: the policies act on media latents only.
+        seed: Of the weights.
+        device: Torch device.
+        acceleration: As for a loaded network; 'stored' means float32.
+        folder: Load the network from here (``write_random_weights``) as a real one is loaded.
+
+    Raises:
+        ConfigError: For a name that is not among ``CASES``, or int8 without torchao.
     """
     unknown = [n for n in names if n not in CASES]
     if unknown:
         raise ConfigError(f'--random-weights: unknown {unknown}; expected some of {list(CASES)}')
-    model = random_network(config, decoder_only, seed)
+    torch.manual_seed(seed)
+    if folder is not None:
+        model = DySLVLA.from_pretrained(folder, device=device, dtype=acceleration.torch_dtype)
+    else:
+        model = random_model(config, acceleration.torch_dtype or torch.float32, device, seed,
+                             decoder_only)
+    tokenizer = InstructionTokenizer.from_sentences([INSTRUCTION])
+    left_out = accelerate(model, acceleration)
+    source = {'acceleration': {**to_mapping(acceleration), 'left_out': left_out}}
     n, d = model.n_layers, config.decoder.d_model
     static = static_layers(n)
     rank = max(8, d // 16)  # 128 at the real width, method.md section 4
@@ -109,6 +109,7 @@ def random_policies(config: VLAConfig, names: list[str], decoder_only: bool = Tr
         'truncated': lambda: FixedLayers(model, 'truncated', list(range(max(1, n // 2))))}
     policies: dict[str, DySLPolicy] = {}
     for name in names:
-        policies[name] = _OnHost(model, builders[name]())
+        policies[name] = DySLPolicy(model, tokenizer, strategy=builders[name](), device=device,
+                                    source=source)
         policies[name].reset(INSTRUCTION)
     return policies

@@ -113,7 +113,8 @@ def record_actions(steps: int, scene: str = SCENE, seed: int = 0
     """
     if steps < 1:
         raise ConfigError(f'steps: got {steps}, expected >= 1')
-    rng, found = np.random.default_rng(seed), []
+    rng = np.random.default_rng(seed)
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     left = steps
     while left > 0:
         task = TASKS[len(found) % len(TASKS)]

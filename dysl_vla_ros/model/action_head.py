@@ -128,17 +128,41 @@ class DeterministicDecoder(nn.Module):
         hidden, _ = self.rnn(features)
         return self._decode(hidden)
 
-    def peek(self, feature: torch.Tensor, state: HeadState) -> HeadOutput:
-        """Predict from one pooled feature (B, d) without changing any state."""
+    def shared(self, state: HeadState) -> LSTMState | None:
+        """What every candidate feature of the next step starts from: pass it to ``peek``.
+
+        Past the window the LSTM re-reads its features; all but the newest are the same for every
+        candidate, so they are run once here. Before, and with window mode 'carry', there is
+        nothing to run. Results agree with a plain ``peek`` to rounding.
+        """
+        if not self._reruns(state):
+            return state.lstm
+        earlier = state.features[-(self.config.window - 1):] if self.config.window > 1 else ()
+        if not earlier:
+            return None
+        return self.rnn(torch.stack(earlier, dim=1))[1]  # (B, window - 1, d)
+
+    def _reruns(self, state: HeadState) -> bool:
+        return self.config.window_mode == 'refresh' and state.steps >= self.config.window
+
+    def peek(self, feature: torch.Tensor, state: HeadState,
+             shared: LSTMState | None = None) -> HeadOutput:
+        """Predict from one pooled feature (B, d) without changing any state.
+
+        Args:
+            feature: Read-out of this step.
+            state: Committed state.
+            shared: ``self.shared(state)``, where several features are tried in one step.
+        """
         window = self.config.window
         if self.config.window_mode == 'carry':
             features: tuple[torch.Tensor, ...] = ()
         else:
             features = (*state.features, feature)[-window:]
-        if self.config.window_mode == 'refresh' and state.steps >= window:
+        if self._reruns(state) and shared is None:
             # RoboFlamingo: past the window, re-run it from zero state; the carried state is gone.
             hidden, lstm = self.rnn(torch.stack(features, dim=1))  # (B, window, d)
         else:
-            hidden, lstm = self.rnn(feature[:, None], state.lstm)
+            hidden, lstm = self.rnn(feature[:, None], state.lstm if shared is None else shared)
         pose, gripper = self._decode(hidden[:, -1])
         return HeadOutput(pose, gripper, HeadState(lstm, features, state.steps + 1))

@@ -18,7 +18,7 @@ from dysl_vla_ros.model.few_rows import TokenLinear
 from dysl_vla_ros.model.resampler import merge_heads, split_heads
 
 
-@functools.lru_cache(maxsize=64)
+@functools.cache  # never evicted: captured CUDA graphs read these tensors by address
 def attention_bias(heads: int, length: int, device: torch.device,
                    dtype: torch.dtype) -> torch.Tensor:
     """ALiBi plus causal mask, (1, heads, S, S): -slope * (i - j) for j <= i, else -inf.

@@ -11,7 +11,8 @@ from dysl_vla_ros.model.vla import DySLVLA
 
 
 def random_model(size: str | VLAConfig, dtype: torch.dtype = torch.float32,
-                 device: torch.device | str = 'cpu', seed: int = 0) -> DySLVLA:
+                 device: torch.device | str = 'cpu', seed: int = 0,
+                 decoder_only: bool = False) -> DySLVLA:
     """Build a network with random weights, in evaluation mode.
 
     Parameters are allocated once, in the target precision: roboflamingo-3b takes 10.1 GB in
@@ -23,10 +24,14 @@ def random_model(size: str | VLAConfig, dtype: torch.dtype = torch.float32,
         dtype: float32, bfloat16 or float16.
         device: Torch device.
         seed: Of the values.
+        decoder_only: Build no vision tower and no resampler (roboflamingo-3b in float32: 8.4 GB).
     """
     config = VLAConfig.from_name(size) if isinstance(size, str) else size
     with checkpoint.shapes_only():
         model = DySLVLA(config)
+    if decoder_only:
+        model.vision_encoder = nn.Identity()  # type: ignore[assignment]
+        model.perceiver = nn.Identity()  # type: ignore[assignment]
     generator = torch.Generator(device).manual_seed(seed)
     for name, parameter in list(model.named_parameters()):
         owner, _, leaf = name.rpartition('.')

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``DySLVLA``: the whole network, from images and an instruction to an action."""
 
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 from dysl_vla_ros.model import checkpoint
 from dysl_vla_ros.model.action_head import DeterministicDecoder
 from dysl_vla_ros.model.config import VLAConfig
+from dysl_vla_ros.model.graphs import GraphCache, Tensors
 from dysl_vla_ros.model.mpt import FlamingoLayer
 from dysl_vla_ros.model.resampler import PerceiverResampler
 from dysl_vla_ros.model.vision import VisionEncoder
@@ -25,6 +27,7 @@ class DySLVLA(nn.Module):
         """Build the network with random weights; layers after the read-out are not built."""
         super().__init__()
         self.config = config
+        self.graphs: GraphCache | None = None  # set by acceleration.accelerate
         decoder = config.decoder
         self.vision_encoder = VisionEncoder(config.vision)
         self.perceiver = PerceiverResampler(config.vision.width, config.resampler)
@@ -117,11 +120,27 @@ class DySLVLA(nn.Module):
                 torch.cat((robot_obs[..., :7], robot_obs[..., 14:15]), dim=-1).to(feature.dtype))
         return feature
 
-    def decode(self, x: torch.Tensor, media: torch.Tensor) -> torch.Tensor:
-        """Run every decoder layer: (B, S, d) -> (B, S, d)."""
-        for layer in self.layers:
-            x = layer(x, media)
+    def decode(self, x: torch.Tensor, media: torch.Tensor, first: int = 0,
+               stop: int | None = None) -> torch.Tensor:
+        """Run decoder layers ``first`` to ``stop`` - 1 (None: all): (B, S, d) -> (B, S, d)."""
+        indexes = range(self.n_layers)[first:stop]
+        return self.run_path(('layers', first, stop),
+                             lambda x, media: self.run_layers(indexes, x, media), x, media)
+
+    def run_layers(self, indexes: Iterable[int], x: torch.Tensor,
+                   media: torch.Tensor) -> torch.Tensor:
+        """Run some decoder layers in the given order: (B, S, d) -> (B, S, d)."""
+        layers = list(self.layers)
+        for j in indexes:
+            x = layers[j](x, media)
         return x
+
+    def run_path(self, path: Hashable, function: Callable[..., Tensors],
+                 *inputs: torch.Tensor) -> Tensors:
+        """``function(*inputs)``, a CUDA graph where those are in use; see ``GraphCache.run``."""
+        if self.graphs is None or torch.is_grad_enabled():
+            return function(*inputs)
+        return self.graphs.run(path, function, *inputs)
 
     def forward_window(self, pixel_values: torch.Tensor, input_ids: torch.Tensor,
                        attention_mask: torch.Tensor | None = None,

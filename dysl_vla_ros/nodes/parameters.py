@@ -206,6 +206,15 @@ class PolicyParameters:
         0.0, 'Mean share of decoder layers, one that the strategy was calibrated for; 0 takes the '
              'default of its files.', 0.0, 1.0)
     device: str = field('cpu', 'Torch device, for example cpu or cuda:0.')
+    dtype: str = field(
+        'stored', "Precision of weights and activations: stored keeps the file's; fp32, bf16, "
+        'fp16. Actions are float32 in any case.', choices=('stored', 'fp32', 'bf16', 'fp16'))
+    int8: bool = field(False, "Keep the decoder's matrices as int8 weights (needs torchao).")
+    compile: bool = field(
+        False, 'torch.compile of vision tower, resampler and decoder layers; minutes at start. '
+               'Left out with a warning where there is no compiler.')
+    cuda_graphs: bool = field(
+        False, 'Replay frequent decoder paths as CUDA graphs; left out with a warning on a CPU.')
     torch_threads: int = field(
         1, 'CPU threads of one inference; 1 is fastest for the mini model on a small machine.',
         1, 256)

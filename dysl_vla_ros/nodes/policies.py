@@ -72,9 +72,12 @@ def load_policy(parameters: PolicyParameters,
                               'checkpoint, or train one with dysl-vla train')
         if parameters.device.startswith('cuda') and not torch.cuda.is_available():
             raise ConfigError(f'device {parameters.device!r}: this torch sees no GPU')
+        from dysl_vla_ros.model.acceleration import Acceleration
         from dysl_vla_ros.skipping.policy import DySLPolicy
-        policy = DySLPolicy.from_pretrained(folder, parameters.strategy, parameters.device,
-                                            parameters.budget or None)
+        policy = DySLPolicy.from_pretrained(
+            folder, parameters.strategy, parameters.device, parameters.budget or None,
+            acceleration=Acceleration(parameters.dtype, parameters.int8, parameters.compile,
+                                      parameters.cuda_graphs))
     progress('warming up')
     if not uses_scene_state(policy):  # grey images do not show it the world it asks for
         warm_up(policy)

@@ -5,7 +5,7 @@
 A skipped layer costs nothing: neither its cross-attention nor its block is called.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 import math
 from typing import Protocol
@@ -16,6 +16,8 @@ from torch import nn
 from dysl_vla_ros.model.vla import DySLVLA
 from dysl_vla_ros.skipping.modules import SkipModules
 from dysl_vla_ros.skipping.partition import LayerPartition
+
+_NO_TENSOR = torch.empty(0)
 
 
 class JumpModules(Protocol):
@@ -48,6 +50,7 @@ class LayerExecutor:
     def __init__(self, model: DySLVLA, modules: JumpModules | None,
                  skip_threshold: float = 0.5) -> None:
         """Prepare the tables; without ``modules`` only dense passes are possible."""
+        self.model = model
         self.layers = list(model.layers)
         n = len(self.layers)
         self.adapters: list[nn.Module | None] = [None] * n
@@ -64,6 +67,7 @@ class LayerExecutor:
                         self.controllers[j] = modules.controllers[str(j)]
                     self.landing[j] = group.landing
                     self.group[j] = index
+        self._plans: dict[Hashable, Pass] = {}
         self.set_threshold(skip_threshold)
 
     def set_threshold(self, skip_threshold: float) -> None:
@@ -81,9 +85,8 @@ class LayerExecutor:
 
     def run_dense(self, x: torch.Tensor, media: torch.Tensor, first_layer: int = 0) -> Pass:
         """Run every layer from ``first_layer`` on."""
-        for layer in self.layers[first_layer:]:
-            x = layer(x, media)
-        return Pass(x, list(range(first_layer, len(self.layers))))
+        return Pass(self.model.decode(x, media, first_layer),
+                    list(range(first_layer, len(self.layers))))
 
     def run_skipping(self, x: torch.Tensor, media: torch.Tensor,
                      allow_points: tuple[int, ...]) -> Pass:
@@ -94,11 +97,22 @@ class LayerExecutor:
             media: (1, M, width) latents.
             allow_points: l_i per group.
         """
-        def leaves(j: int, group: int, x: torch.Tensor) -> bool:
-            return j >= allow_points[group] \
-                and self.controllers[j](x).item() > self.logit_threshold  # type: ignore[misc]
+        n = len(self.layers)
 
-        return self._run(x, media, 0, leaves)
+        def decides(j: int) -> bool:
+            return self.group[j] >= 0 and j >= allow_points[self.group[j]]
+
+        def stretch(x: torch.Tensor, jump: int, first: int,
+                    stop: int) -> tuple[torch.Tensor, torch.Tensor]:
+            def run(x: torch.Tensor, media: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+                x = self._stretch(x, media, jump, first, stop)
+                # The controller asked next, where a layer follows.
+                return x, self.controllers[stop](x) if stop < n else x  # type: ignore[misc]
+
+            return self.model.run_path(('stretch', self, jump, first, stop), run, x, media)
+
+        return self._run(x, 0, decides, stretch,
+                         lambda logit: logit.item() > self.logit_threshold)
 
     def run_plan(self, x: torch.Tensor, media: torch.Tensor, plan: Sequence[int],
                  first_layer: int = 0) -> Pass:
@@ -110,24 +124,57 @@ class LayerExecutor:
             plan: Per group the layer at which it is left; its landing layer for no jump.
             first_layer: A static layer; the layers before it have run.
         """
-        return self._run(x, media, first_layer, lambda j, group, _: plan[group] == j)
+        key = ('plan', self, first_layer, *plan)
 
-    def _run(self, x: torch.Tensor, media: torch.Tensor, first_layer: int,
-             leaves: Callable[[int, int, torch.Tensor], bool]) -> Pass:
-        """Run from ``first_layer``; ``leaves(layer, group, x)``: whether to jump out there."""
-        result = Pass(x, list(range(first_layer)))
-        j, n = first_layer, len(self.layers)
-        while j < n:
-            group = self.group[j]
-            if group >= 0 and leaves(j, group, x):
+        def run(x: torch.Tensor, media: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            result = self._run(
+                x, first_layer, lambda j: self.group[j] >= 0 and plan[self.group[j]] == j,
+                lambda x, *span: (self._stretch(x, media, *span), x), lambda _: True)
+            first = result.first_jump
+            # Where it led is the same at every replay, the tensors are not.
+            self._plans[key] = Pass(_NO_TENSOR, result.executed, result.jumps)
+            return result.x, result.x if first is None else first[1]
+
+        y, first_input = self.model.run_path(key, run, x, media)
+        known = self._plans[key]
+        first_jump = (known.jumps[0][0], first_input) if known.jumps else None
+        return Pass(y, list(known.executed), list(known.jumps), first_jump)
+
+    def _run(self, x: torch.Tensor, first_layer: int, decides: Callable[[int], bool],
+             stretch: Callable[..., tuple[torch.Tensor, torch.Tensor]],
+             leaves: Callable[[torch.Tensor], bool]) -> Pass:
+        """Stretch by stretch, each up to the next layer at which a jump is decided.
+
+        Args:
+            x: (1, S, d) input of ``first_layer``.
+            first_layer: The layers before it have run.
+            decides: Whether a jump out of its group is to be decided before a layer.
+            stretch: (x, jump, first, stop) -> output and what ``leaves`` is told; runs the adapter
+                at ``jump`` (-1: none), then layers ``first`` to ``stop`` - 1.
+            leaves: Whether to jump.
+        """
+        result, n = Pass(x, list(range(first_layer))), len(self.layers)
+        jump, first, stop = -1, first_layer, first_layer
+        while True:
+            while stop < n and not decides(stop):
+                stop += 1
+            x, told = stretch(x, jump, first, stop)
+            result.executed += range(first, stop)
+            if stop == n:
+                result.x = x
+                return result
+            if leaves(told):
                 if result.first_jump is None:
-                    result.first_jump = (j, x)
-                result.jumps.append((j, self.landing[j]))
-                x = self.adapters[j](x)  # type: ignore[misc]
-                j = self.landing[j]
+                    result.first_jump = (stop, x)
+                result.jumps.append((stop, self.landing[stop]))
+                jump, first, stop = stop, self.landing[stop], self.landing[stop]
             else:
-                x = self.layers[j](x, media)
-                result.executed.append(j)
-                j += 1
-        result.x = x
-        return result
+                jump, first, stop = -1, stop, stop + 1
+
+    def _stretch(self, x: torch.Tensor, media: torch.Tensor, jump: int, first: int,
+                 stop: int) -> torch.Tensor:
+        if jump >= 0:
+            x = self.adapters[jump](x)  # type: ignore[misc]
+        for layer in self.layers[first:stop]:
+            x = layer(x, media)
+        return x

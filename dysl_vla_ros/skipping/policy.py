@@ -6,7 +6,7 @@ Every control step proposes, maybe verifies, and commits exactly once; an except
 commits nothing (design/method.md sections 8 and 9).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 import math
 from pathlib import Path
@@ -19,12 +19,14 @@ import torch
 from dysl_vla_ros.configuration import to_mapping
 from dysl_vla_ros.errors import ConfigError, ContractError
 from dysl_vla_ros.model import checkpoint
+from dysl_vla_ros.model.acceleration import AS_STORED, Acceleration, accelerate
 from dysl_vla_ros.model.action_head import HeadOutput
 from dysl_vla_ros.model.tokenizer import InstructionTokenizer
 from dysl_vla_ros.model.vla import DySLVLA
 from dysl_vla_ros.observation.observation import Observation
 from dysl_vla_ros.observation.preprocess import resize
 from dysl_vla_ros.skipping.config import SkippingConfig
+from dysl_vla_ros.skipping.executor import LayerExecutor
 from dysl_vla_ros.skipping.modules import SkipModules
 from dysl_vla_ros.skipping.registry import check_name, load_strategy
 from dysl_vla_ros.skipping.step import Step, StepTiming
@@ -63,17 +65,19 @@ class DySLPolicy:
         if isinstance(strategy, str):
             strategy = _build(model, skipping, modules, strategy)
         if strategy.modules is not None:
-            strategy.modules.to(device).eval()
+            strategy.modules.to(device=device, dtype=model.dtype).eval()
         self.rule: Strategy = Verified(strategy, Dense(model, 'dense')) if verify_always \
             else strategy
         self.strategy = self.rule.name
         self._instruction: str | None = None
         self._prompt: torch.Tensor | None = None
         self._state = self.rule.initial_state()
+        self._is_aborted = False  # True from the start of a step until its commit
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, strategy: str = 'dysl', device: str = 'cpu',
-                        budget: float | None = None, verify_always: bool = False) -> 'DySLPolicy':
+                        budget: float | None = None, verify_always: bool = False,
+                        acceleration: Acceleration = AS_STORED) -> 'DySLPolicy':
         """Load a weights folder.
 
         Args:
@@ -82,25 +86,57 @@ class DySLPolicy:
             device: Torch device.
             budget: Wanted mean share of decoder layers; one of those calibrated.
             verify_always: See the constructor.
+            acceleration: Precision, int8 weights, compilation, CUDA graphs.
 
         Raises:
             CheckpointError: If a file or key is missing, unexpected, mis-shaped or not finite.
-            ConfigError: If the strategy is unknown or its files are absent.
+            ConfigError: If the strategy is unknown or its files are absent, or int8 is wanted
+                without torchao.
+        """
+        return cls.from_pretrained_many(folder, {strategy: budget}, device, verify_always,
+                                        acceleration)[strategy]
+
+    @classmethod
+    def from_pretrained_many(
+            cls, folder: str | Path, budgets: Mapping[str, float | None], device: str = 'cpu',
+            verify_always: bool = False, acceleration: Acceleration = AS_STORED,
+            ) -> dict[str, 'DySLPolicy']:
+        """Load a weights folder once for several strategies, which share the network.
+
+        Args:
+            folder: Weights folder.
+            budgets: Strategies, each with its budget (None: the default of its files).
+            device: Torch device.
+            verify_always: See the constructor.
+            acceleration: As in ``from_pretrained``.
+
+        Raises:
+            CheckpointError, ConfigError: As in ``from_pretrained``.
         """
         folder = Path(folder)
-        check_name(strategy)
-        model = DySLVLA.from_pretrained(folder)
+        for name in budgets:
+            check_name(name)
+        model = DySLVLA.from_pretrained(folder, device=device, dtype=acceleration.torch_dtype)
         tokenizer = InstructionTokenizer.from_folder(folder)
+        # Their modules may start as copies of the network's: before it is quantised.
+        rules = {name: load_strategy(model, folder, name, b) for name, b in budgets.items()}
+        left_out = accelerate(model, acceleration)
         source = {'folder': str(folder),
-                  'weights_sha256': checkpoint.file_hash(folder / checkpoint.WEIGHTS)}
-        return cls(model, tokenizer, strategy=load_strategy(model, folder, strategy, budget),
-                   device=device, source=source, verify_always=verify_always)
+                  'weights_sha256': checkpoint.file_hash(folder / checkpoint.WEIGHTS),
+                  'acceleration': {**to_mapping(acceleration), 'left_out': left_out}}
+        return {name: cls(model, tokenizer, strategy=rule, device=device, source=source,
+                          verify_always=verify_always) for name, rule in rules.items()}
 
     # ------------------------------------------------------------------ public
     @property
     def instruction(self) -> str | None:
         """The instruction in force, or None before the first reset."""
         return self._instruction
+
+    @property
+    def executor(self) -> LayerExecutor:
+        """What runs the layers, for the governor; AttributeError for strategies without one."""
+        return self.rule.executor  # type: ignore[attr-defined]
 
     @property
     def state(self) -> PolicyState:
@@ -112,7 +148,8 @@ class DySLPolicy:
         return {
             'model': to_mapping(self.model.config), 'strategy': self.strategy,
             'skipping': self.rule.describe() or None,
-            'device': str(self.device), 'torch': torch.__version__, **self.source}
+            'device': str(self.device), 'dtype': str(self.model.dtype).removeprefix('torch.'),
+            'torch': torch.__version__, **self.source}
 
     @torch.inference_mode()
     def reset(self, instruction: str) -> None:
@@ -127,6 +164,7 @@ class DySLPolicy:
         self._prompt = self.model.embed(ids)  # (1, S, d), the same at every step
         self._instruction = instruction
         self._state = self.rule.initial_state()
+        self._is_aborted = False
 
     @torch.inference_mode()
     def act(self, observation: Observation) -> Step:
@@ -139,9 +177,11 @@ class DySLPolicy:
         if self._prompt is None:
             raise ContractError('act() before reset(instruction)')
         start = perf_counter()
+        is_after_abort, self._is_aborted = self._is_aborted, True
         pixels, robot_obs = self._tensors(observation)
         after_preprocess = perf_counter()
-        step = self._step(lambda: self.model.encode_vision(pixels), robot_obs)
+        step = self._step(lambda: self.model.encode_vision(pixels), robot_obs,
+                          observation.stamp_ns, is_after_abort)
         timing = replace(step.timing, preprocess_ms=1e3 * (after_preprocess - start),
                          total_ms=1e3 * (perf_counter() - start))
         return replace(step, timing=timing)
@@ -153,18 +193,21 @@ class DySLPolicy:
 
     # ------------------------------------------------------------------ one step
     def _step(self, media: torch.Tensor | Callable[[], torch.Tensor],
-              robot_obs: torch.Tensor | None) -> Step:
+              robot_obs: torch.Tensor | None, stamp_ns: int = 0,
+              is_after_abort: bool = False) -> Step:
         if self._prompt is None:
             raise ContractError('act() before reset(instruction)')
         start = perf_counter()
-        frame = Frame(self._prompt, media, robot_obs, self._instruction or '')
+        frame = Frame(self._prompt, media, robot_obs, self._instruction or '', stamp_ns,
+                      is_after_abort)
         proposal = self.rule.propose(frame, self._state)
         action = self._action(proposal.output)
         probability = float(proposal.output.gripper_logit.sigmoid())
         index = self._state.index
         # The one commit; nothing after it can fail.
-        self._state = replace(proposal.state, index=index + 1,
+        self._state = replace(proposal.state, index=index + 1, stamp_ns=stamp_ns,
                               recent=(*self._state.recent, action)[-_RECENT:])
+        self._is_aborted = False
         timing = StepTiming(0.0, 1e3 * frame.vision_s, 1e3 * proposal.decoder_s,
                             1e3 * proposal.head_s, 1e3 * (perf_counter() - start))
         return Step(action, probability, index, proposal.trace, timing)

@@ -22,6 +22,7 @@ from dysl_vla_ros.skipping.strategies.dysl import DySL
 from dysl_vla_ros.skipping.strategies.early_exit import EarlyExit, ExitHead
 from dysl_vla_ros.skipping.strategies.fixed_layers import FixedLayers, Recovery
 from dysl_vla_ros.skipping.strategies.joint import JointGate, JointModules
+from dysl_vla_ros.skipping.strategies.joint_safety import NO_SAFETY, JointSafety
 from dysl_vla_ros.skipping.strategies.layer_gates import FlexiDepth, LayerGates
 from dysl_vla_ros.skipping.strategies.one_shot_router import OneShotRouter, Router
 from dysl_vla_ros.skipping.strategies.random_skip import RandomSkip
@@ -88,6 +89,7 @@ class JointOptions:
     adapter_rank: int
     hidden: int
     threshold: float
+    safety: JointSafety = NO_SAFETY
 
 
 def check_name(name: str) -> None:
@@ -224,7 +226,7 @@ def _joint(model: DySLVLA, folder: Path, name: str, options: dict[str, Any],
     chosen = _options(JointOptions, options, name)
     modules = build_joint_modules(model, chosen)
     strategy_file.load_modules(folder, name, modules)
-    return JointGate(model, modules, chosen.plans, chosen.threshold)
+    return JointGate(model, modules, chosen.plans, chosen.threshold, chosen.safety)
 
 
 def build_joint_modules(model: DySLVLA, options: JointOptions) -> JointModules:

@@ -4,6 +4,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+import math
 
 import numpy as np
 
@@ -48,6 +49,8 @@ class SkipTrace:
         groups: One entry per group of dynamic layers.
         continuity, continuity_change: C_t and C_t - C_{t-1}; NaN until defined.
         is_verified: Whether the step was predicted again with all layers.
+        verified_change: RMS over six pose values between the action that was given up and the
+            one predicted again; infinite if the gripper command differs too, NaN without.
     """
 
     executed: np.ndarray
@@ -56,6 +59,7 @@ class SkipTrace:
     continuity: float
     continuity_change: float
     is_verified: bool
+    verified_change: float = math.nan
 
 
 @dataclass(frozen=True)

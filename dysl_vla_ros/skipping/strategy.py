@@ -36,6 +36,8 @@ class PolicyState:
         allow_points: l_i per group.
         steps_since_verification: Large before the first one.
         reused: Consecutive actions that did not come from the model.
+        memory: What one strategy alone remembers.
+        stamp_ns: Exposure of the last observation; 0 if unknown. Kept by the policy.
         index: Next step's index.
     """
 
@@ -46,6 +48,8 @@ class PolicyState:
     allow_points: tuple[int, ...] = ()
     steps_since_verification: int = 1 << 30
     reused: int = 0
+    memory: Any = None
+    stamp_ns: int = 0
     index: int = 0
 
 
@@ -57,9 +61,20 @@ class Frame:
     """
 
     def __init__(self, prompt: torch.Tensor, media: torch.Tensor | Callable[[], torch.Tensor],
-                 robot_obs: torch.Tensor | None, instruction: str = '') -> None:
-        """Wrap (1, S, d) prompt, (1, M, width) media or a call that makes them, (1, 15) state."""
+                 robot_obs: torch.Tensor | None, instruction: str = '', stamp_ns: int = 0,
+                 is_after_abort: bool = False) -> None:
+        """Wrap what the step sees.
+
+        Args:
+            prompt: (1, S, d) embedded.
+            media: (1, M, width) latents, or a call that makes them.
+            robot_obs: (1, 15), if the network uses it.
+            instruction: The sentence.
+            stamp_ns: Exposure of the images; 0 if unknown.
+            is_after_abort: Whether the step before raised and committed nothing.
+        """
         self.prompt, self.robot_obs, self.instruction = prompt, robot_obs, instruction
+        self.stamp_ns, self.is_after_abort = stamp_ns, is_after_abort
         self._media = media
         self.vision_s = 0.0
 
@@ -79,7 +94,7 @@ class Proposal:
 
     Attributes:
         output: The head's prediction.
-        state: The next state; ``recent`` and ``index`` are advanced by the policy.
+        state: The next state; ``recent``, ``stamp_ns`` and ``index`` are set by the policy.
         trace: Which layers ran and why.
         decoder_s, head_s: Wall time of the stages.
     """

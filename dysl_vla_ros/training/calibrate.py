@@ -37,6 +37,7 @@ class Replay:
         layers: (N,) layers that ran, verification included.
         changes: Defined continuity changes.
         verified_share: Share of steps predicted again.
+        verified_changes: Action change of each of them, see ``SkipTrace.verified_change``.
         decoder_ms: (N,) wall time of the decoder.
         jump_counts: Jumps per layer.
         n_layers: Layers of a dense step.
@@ -47,6 +48,7 @@ class Replay:
     layers: np.ndarray
     changes: np.ndarray
     verified_share: float
+    verified_changes: np.ndarray
     decoder_ms: np.ndarray
     jump_counts: dict[int, int]
     n_layers: int
@@ -55,6 +57,12 @@ class Replay:
     def share(self) -> float:
         """Mean share of decoder layers that ran."""
         return float(self.layers.mean()) / self.n_layers
+
+    def false_alarm_share(self, change: float) -> float | None:
+        """Share of the verifications that changed the action by less; None without any."""
+        if not len(self.verified_changes):
+            return None
+        return float((self.verified_changes < change).mean())
 
     def summary(self, dense: 'Replay') -> dict[str, Any]:
         """Figures against the dense replay of the same frames, JSON-ready."""
@@ -82,7 +90,7 @@ def replay(policy: DySLPolicy, cache: MediaCache) -> Replay:
         raise DatasetError('no episodes to calibrate on')
     actions, layers, changes, times = [], [], [], []
     jumps: dict[int, int] = {}
-    verified = 0
+    verified: list[float] = []
     uses_state = policy.model.config.head.use_state
     for episode in cache.held_out:
         policy.reset(episode.instructions[0])
@@ -92,7 +100,8 @@ def replay(policy: DySLPolicy, cache: MediaCache) -> Replay:
             actions.append(step.action)
             layers.append(step.trace.n_executed_total)
             times.append(step.timing.decoder_ms)
-            verified += step.trace.is_verified
+            if step.trace.is_verified:
+                verified.append(step.trace.verified_change)
             if np.isfinite(step.trace.continuity_change):
                 changes.append(step.trace.continuity_change)
             for group in step.trace.groups:
@@ -100,7 +109,8 @@ def replay(policy: DySLPolicy, cache: MediaCache) -> Replay:
                     jumps[group.jump_from] = jumps.get(group.jump_from, 0) + 1
     labels = np.concatenate([cache.actions[e.start:e.end].numpy() for e in cache.held_out])
     return Replay(np.stack(actions), labels, np.array(layers), np.array(changes),
-                  verified / len(layers), np.array(times), jumps, policy.model.n_layers)
+                  len(verified) / len(layers), np.array(verified), np.array(times), jumps,
+                  policy.model.n_layers)
 
 
 def continuity_thresholds(skipping: SkippingConfig, changes: np.ndarray,

@@ -92,8 +92,8 @@ def collect(config: CollectConfig, folder: str | Path,
     if store.is_finished:
         return folder
     commits = _remember_commit(folder)
-    jobs = [i for i in range(config.chains) if not store.has(i)]
-    frames, done = 0, config.chains - len(jobs)
+    jobs = [i for i in config.chain_numbers if not store.has(i)]
+    frames, done = 0, len(config.chain_numbers) - len(jobs)
     if progress is not None:
         progress(done, 0)
     if jobs:

@@ -35,6 +35,8 @@ class CollectConfig:
         seed: First seed; chain i uses (seed, i) alone.
         held_out_every: Every n-th chain goes to the validation split, 0 for none (layout
             ``calvin`` only; a reader of the packed layout holds out by itself).
+        held_out_only: Collect every ``held_out_every``-th chain alone: with the seed of a packed
+            folder the demonstrations that nothing is trained on, without the others.
         learner: Weights folder of a policy that drives a share of the steps, or None.
         learner_strategy: How the learner runs; with dysl the states are those that skipping leads
             to, which is what distillation should see.
@@ -58,6 +60,7 @@ class CollectConfig:
     workers: int = 2
     seed: int = 1
     held_out_every: int = 20
+    held_out_only: bool = False
     learner: str | None = None
     learner_strategy: str = 'dense'
     learner_share: float = 0.8
@@ -74,6 +77,9 @@ class CollectConfig:
         if min(self.seed, self.held_out_every) < 0:
             raise ValueError(f'seed and held_out_every must be >= 0, got {self.seed} and '
                              f'{self.held_out_every}')
+        if self.held_out_only and (self.format != 'packed' or not self.held_out_every):
+            raise ValueError('held_out_only is for the packed layout and must have a '
+                             'held_out_every')
         if not (0 <= self.clean_share <= 1 and 0 <= self.learner_share <= 1):
             raise ValueError('clean_share and learner_share must lie in [0, 1]')
         if self.physics not in PHYSICS:
@@ -85,3 +91,8 @@ class CollectConfig:
         if self.format == 'packed' and (self.image_size is None or self.depth):
             raise ValueError('the packed layout must have an image_size and no depth; choose '
                              "format: calvin for CALVIN's image sizes and depth")
+
+    @property
+    def chain_numbers(self) -> range:
+        """Numbers of the chains to collect."""
+        return range(0, self.chains, self.held_out_every if self.held_out_only else 1)

@@ -75,7 +75,8 @@ class Demonstrations:
 
     def __init__(self, folders: list[str | Path], held_out_every: int = 20,
                  image_size: int | None = None, resize: ResizeMode = 'area',
-                 skip_damaged: bool = False, windowing: Windowing | None = None) -> None:
+                 skip_damaged: bool = False, windowing: Windowing | None = None,
+                 needs_training: bool = True) -> None:
         """Open the folders.
 
         Args:
@@ -90,6 +91,7 @@ class Demonstrations:
                 frame is an error when it is first needed.
             windowing: None pads windows at the end of an episode; otherwise windows start where
                 this says and are never padded.
+            needs_training: Whether held-out episodes alone are an error.
 
         Raises:
             DatasetError: If a file is missing, truncated or inconsistent with the others.
@@ -108,7 +110,7 @@ class Demonstrations:
                 self._open_calvin(folder, parts)
             else:
                 self._open_packed(folder, parts)
-        if not self.train:
+        if needs_training and not self.train:
             raise DatasetError(f'no training episodes in {folders}')
         self.arrays: dict[str, Any] = {
             name: Column(name, values) if any(isinstance(v, CalvinFrames) for v in values)

@@ -14,6 +14,7 @@ from dysl_vla_ros.skipping import config as skipping_config
 from dysl_vla_ros.skipping.config import SkippingConfig
 from dysl_vla_ros.skipping.modules import SkipModules
 from dysl_vla_ros.skipping.partition import LayerPartition, select_static, static_count
+from dysl_vla_ros.skipping.policy import DySLPolicy
 from dysl_vla_ros.skipping.registry import (
     JointOptions,
     build_joint_modules,
@@ -22,10 +23,12 @@ from dysl_vla_ros.skipping.registry import (
 )
 from dysl_vla_ros.skipping.strategies.dysl import DySL
 from dysl_vla_ros.skipping.strategies.joint import JointGate, JointModules, nested_plans
+from dysl_vla_ros.skipping.strategies.joint_safety import SIGNALS, JointSafety
 from dysl_vla_ros.skipping.strategies.random_skip import RandomSkip, plan_cost
 from dysl_vla_ros.skipping.strategy import Strategy
 from dysl_vla_ros.training.adapters_stage import adapters_loss
 from dysl_vla_ros.training.budget import Knob
+from dysl_vla_ros.training.calibrate import replay
 from dysl_vla_ros.training.controllers_stage import controllers_loss, draw_plan, draw_single
 from dysl_vla_ros.training.distill_config import DistillConfig
 from dysl_vla_ros.training.joint_gate import GateData, gate_loss, measure_gain, run_plan
@@ -142,7 +145,9 @@ class JointRecipe(Recipe):
         base = shipped_config(task)
         plans = nested_plans(LayerPartition(task.model.n_layers, base.static_layers),
                              config.plans)
-        self.joint = JointOptions(base.static_layers, plans, base.adapter_rank, config.hidden, 0.0)
+        self.joint = JointOptions(
+            base.static_layers, plans, base.adapter_rank, config.hidden, 0.0,
+            JointSafety(config.max_skipped, config.dense_on_events, config.stale_s))
         self.options = {k: v for k, v in to_mapping(self.joint).items() if k != 'threshold'}
         torch.manual_seed(config.seed)
         self.modules = build_joint_modules(task.model, self.joint)
@@ -197,14 +202,36 @@ class JointRecipe(Recipe):
         low, high = predicted.min().item(), predicted.max().item()
         margin = 1e-3 + 0.01 * (high - low)
         self.knob = Knob(low - margin, high + margin, more_is_dearer=False)
+        if self.task.config.alarm_rate > 0:
+            self._calibrate_alarms(self.task.config.alarm_rate / len(SIGNALS))
+
+    def _calibrate_alarms(self, rate: float) -> None:
+        """Each signal's threshold is the percentile that ``rate`` of the skipped passes exceed."""
+        assert self.knob is not None
+        rule = self.build(self.values(self.knob.at(0.5)))
+        seen: list[dict[str, float]] = []
+        rule.on_signals = seen.append
+        replay(DySLPolicy(self.task.model, self.task.tokenizer, strategy=rule), self.task.cache)
+
+        def percentile(name: str, share: float) -> float:
+            values = [s[name] for s in seen if np.isfinite(s[name])]
+            # Nothing was skipped: no alarm, which 0 says.
+            return float(np.percentile(values, 100 * share)) if values else 0.0
+
+        self.joint = dataclasses.replace(self.joint, safety=dataclasses.replace(
+            self.joint.safety, max_disagreement=percentile('disagreement', 1 - rate),
+            min_gripper_margin=percentile('gripper_margin', rate),
+            max_latent_change=percentile('latent_change', 1 - rate)))
+        self.options['safety'] = to_mapping(self.joint.safety)
 
     def values(self, number: float) -> dict[str, Any]:
         """Largest predicted gain that is allowed."""
         return {'threshold': number}
 
-    def build(self, values: dict[str, Any]) -> Strategy:
+    def build(self, values: dict[str, Any]) -> JointGate:
         """The gate with this threshold."""
-        return JointGate(self.task.model, self.modules, self.joint.plans, values['threshold'])
+        return JointGate(self.task.model, self.modules, self.joint.plans, values['threshold'],
+                         self.joint.safety)
 
 
 def shipped_config(task: Task) -> SkippingConfig:

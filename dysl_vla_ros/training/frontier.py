@@ -87,7 +87,8 @@ def held_out_frames(points: Sequence[Point], data: Sequence[str], episodes: int,
     Raises:
         DatasetError: If fewer than two episodes are held out.
     """
-    opened = Demonstrations(list(data))
+    opened = Demonstrations(list(data), needs_training=False)
+    opened.train = []  # the draw is then the same with and without the training chains
     opened.held_out = opened.held_out[1::2]  # open_cache of strategy_training takes [::2]
     if not opened.held_out:
         raise DatasetError(f'{list(data)}: fewer than two held-out episodes; collect more chains')
@@ -156,13 +157,14 @@ def mark_frontier(rows: Sequence[dict[str, Any]]) -> list[bool]:
 
 
 def average_seeds(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row per strategy and budget: means over seeds, with the error's range."""
+    """One row per strategy and budget: means over seeds, with the ranges of error and time."""
     groups: dict[tuple[str, float | None], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row['strategy'], row['budget']), []).append(row)
     result = []
     for (name, budget), members in groups.items():
         errors = [m['pose_mae'] for m in members]
+        times = [m['decoder_ms']['mean'] for m in members]
         result.append({
             'strategy': name, 'budget': budget, 'seeds': len(members),
             **{k: float(np.mean([m[k] for m in members]))
@@ -170,5 +172,6 @@ def average_seeds(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                          'gripper_error')},
             'decoder_ms': {k: float(np.mean([m['decoder_ms'][k] for m in members]))
                            for k in ('p50', 'p95', 'mean')},
-            'pose_mae_range': [min(errors), max(errors)]})
+            'pose_mae_range': [min(errors), max(errors)],
+            'decoder_ms_range': [min(times), max(times)]})
     return result

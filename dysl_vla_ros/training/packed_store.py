@@ -59,7 +59,7 @@ class PackedStore:
         episodes: list[dict[str, Any]] = []
         subtasks: list[dict[str, Any]] = []
         count = 0
-        for index in range(self.config.chains):
+        for index in self.config.chain_numbers:
             with np.load(self._file(index), allow_pickle=False) as data:
                 for episode in json.loads(str(data['episodes'])):
                     episodes.append({**episode, 'start': episode['start'] + count,
@@ -72,6 +72,6 @@ class PackedStore:
         shutil.rmtree(self._chains)
 
     def _parts(self) -> Iterator[dict[str, np.ndarray]]:
-        for index in range(self.config.chains):
+        for index in self.config.chain_numbers:
             with np.load(self._file(index), allow_pickle=False) as data:
                 yield {name: data[name] for name in ARRAYS}

@@ -33,6 +33,10 @@ class StrategyConfig:
         gate_windows: Windows on which the error gain of every plan is measured.
         quantile: Of the error gain; the gate predicts it.
         gripper_error: Weight of a wrong gripper in the measured error.
+        max_skipped, dense_on_events, stale_s: DySL-joint's caps, see ``JointSafety``.
+        alarm_rate: Share of its skipped passes that its alarms may verify; a third for each
+            signal, whose threshold is that percentile on the calibration episodes; 0: no alarms.
+        false_alarm_change: Action change (RMS of the pose) below which a verification was vain.
         checkpoint_minutes: Minutes between checkpoints.
         log_every: Steps between points of the curves.
         threads: CPU threads.
@@ -64,6 +68,11 @@ class StrategyConfig:
     gate_windows: int = 400
     quantile: float = 0.9
     gripper_error: float = 0.5
+    max_skipped: int = 15
+    dense_on_events: bool = True
+    stale_s: float = 0.5
+    alarm_rate: float = 0.0
+    false_alarm_change: float = 0.02
     checkpoint_minutes: float = 1.0
     log_every: int = 25
     threads: int = 1
@@ -80,6 +89,9 @@ class StrategyConfig:
                              f'{list(self.budgets)}')
         if not 0 < self.quantile < 1:
             raise ValueError(f'quantile {self.quantile} must lie in (0, 1)')
+        if not 0 <= self.alarm_rate < 1 or self.false_alarm_change < 0:
+            raise ValueError(f'alarm_rate {self.alarm_rate} must lie in [0, 1) and '
+                             f'false_alarm_change {self.false_alarm_change} must not be negative')
         if min(self.max_frames, self.scoring_frames, self.calibration_episodes, self.bisections,
                self.batch, self.gate_windows, self.log_every) < 1 or self.plans < 2:
             raise ValueError('max_frames, scoring_frames, calibration_episodes, bisections, '

@@ -207,7 +207,8 @@ class StrategyTraining:
             values = self.recipe.values(number)
             settings.append(Setting(budget, share, values))
             summaries.append({'budget': budget, 'budget_met': share <= budget + 1e-9,
-                              **_errors(replays[json.dumps(values)])})
+                              **_errors(replays[json.dumps(values)],
+                                       self.config.false_alarm_change)})
             message(f'{self.name}: budget {budget:g} achieved {share:.3f}')
         modules = self.recipe.modules
         result = StrategyFile(
@@ -220,8 +221,9 @@ class StrategyTraining:
         return result
 
 
-def _errors(result: Replay) -> dict[str, Any]:
+def _errors(result: Replay, false_alarm_change: float) -> dict[str, Any]:
     return {'steps': len(result.layers),
             'pose_mae': float(np.abs(result.actions - result.labels)[:, :6].mean()),
             'gripper_error': float((result.actions[:, 6] != result.labels[:, 6]).mean()),
-            'verified_share': result.verified_share}
+            'verified_share': result.verified_share,
+            'false_alarm_share': result.false_alarm_share(false_alarm_change)}

@@ -118,3 +118,35 @@ def test_fast_physics_needs_one_process_and_a_name(tmp_path, weights, faked, cap
     assert main([*words, 'turbo', '--in-process']) == 1
     assert "unknown physics 'turbo'" in capsys.readouterr().err
     assert not (tmp_path / 'run').exists()
+
+
+OPTIONS = ['--dtype', 'bf16', '--int8', '--compile', '--cuda-graphs']
+
+
+def test_precision_and_speed_reach_the_policy_in_one_process(tmp_path, weights, monkeypatch):
+    from dysl_vla_ros.evaluation import inprocess
+    from dysl_vla_ros.model.acceleration import Acceleration
+    seen = []
+    monkeypatch.setattr(inprocess, 'CheckpointFactory', lambda *args, **given: seen.append(
+        given['acceleration']) or FakeFactory(args[1], 5))
+    out = tmp_path / 'run'
+    assert main(['evaluate', '--suite', 'demo', '--count', '1', '--in-process', '--checkpoint',
+                 weights, '--out', str(out), *OPTIONS]) == 0
+    assert seen == [Acceleration('bf16', True, True, True)]
+    config = json.loads((out / 'results.json').read_text())['manifest']['config']
+    assert (config['dtype'], config['int8'], config['cuda_graphs']) == ('bf16', True, True)
+
+
+def test_precision_and_speed_reach_the_node_over_ros(tmp_path, weights, monkeypatch):
+    from dysl_vla_ros.cli import closed_loop
+    from dysl_vla_ros.errors import SimulationError
+    seen = []
+
+    def refuse(folder, suite, policy, *_):
+        seen.append(policy)
+        raise SimulationError('enough')
+    monkeypatch.setattr(closed_loop, 'ClosedLoop', refuse)
+    assert main(['evaluate', '--suite', 'demo', '--count', '1', '--checkpoint', weights,
+                 '--out', str(tmp_path / 'run'), *OPTIONS]) == 1
+    assert {'dtype': 'bf16', 'int8': True, 'compile': True, 'cuda_graphs': True}.items() \
+        <= seen[0].items()

@@ -4,6 +4,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,6 +16,25 @@ from dysl_vla_ros.errors import ConfigError
 from dysl_vla_ros.evaluation.bench import Measurement, draw_stages, measure, report
 from dysl_vla_ros.evaluation.random_policies import CASES, random_policies, static_layers
 from dysl_vla_ros.model.config import VLAConfig
+
+PEAKS = """
+import torch
+from dysl_vla_ros.evaluation.bench import memory_report
+from dysl_vla_ros.evaluation.memory import PeakMemory
+torch.ones(10)
+kept = 64 << 20
+class Policy:
+    class rule:
+        modules = None
+with PeakMemory() as loading:
+    Policy.model = torch.nn.Linear(kept // 4096, 1024, bias=False)
+with PeakMemory() as running:
+    torch.ones(2 * kept // 4)
+torch.ones(kept)  # after the blocks: nobody's
+report = memory_report(loading, running, [Policy, Policy])
+assert report['weights_bytes'] == kept
+print(kept, report['load_peak_bytes'], report['use_peak_bytes'], report['process_peak_bytes'])
+"""
 
 
 @pytest.fixture(scope='module')
@@ -95,6 +116,17 @@ def test_ratios_are_paired_and_the_bound_is_amdahls():
     assert content['amdahl'] == {'decoder_share_of_step': 0.5, 'largest_speed_up_of_step': 2.0}
 
 
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+def test_peaks_are_those_of_their_block():
+    """A fresh process: here an earlier peak may still count where it cannot be reset."""
+    output = subprocess.run([sys.executable, '-c', PEAKS], check=True, capture_output=True,
+                            text=True).stdout
+    kept, loading, running, total = map(int, output.split())
+    assert kept <= loading < 2 * kept
+    assert 3 * kept <= running < 4 * kept  # what is still there and twice as much again
+    assert total >= running
+
+
 def test_plot_is_written(policies, tmp_path):
     results = measure(policies, noise(policies, 3))
     draw_stages(results, tmp_path / 'bench.png', 'test')
@@ -109,12 +141,40 @@ def test_unknown_case_is_refused(policies):
 def test_the_command_writes_numbers_and_a_plot(tmp_path, capsys):
     out = tmp_path / 'bench.json'
     assert main(['bench', '--size', 'dysl-mini', '--random-weights', '--steps', '3',
-                 '--strategies', 'dense', 'dysl_open', '--out', str(out)]) == 0
+                 '--strategies', 'dense', 'dysl_open', '--dtype', 'bf16', '--cuda-graphs',
+                 '--out', str(out)]) == 0
     content = json.loads(out.read_text())
     assert content['strategies']['dysl_open']['timing_ms']['vision_ms']['count'] == 2
     assert content['strategies']['dense']['layers']['mean'] == 12
-    assert content['peak_memory_bytes'] > 0
+    whole = content['strategies']['dysl_open']['timing_ms']['total_ms']
+    assert 0 < whole['p50'] <= whole['p99']
+    memory = content['memory']
+    assert memory['process_peak_bytes'] > memory['use_peak_bytes'] > 0
+    assert memory['weights_bytes'] > sum(content['weight_bytes'].values())  # and what DySL adds
+    assert content['acceleration'] == {
+        'dtype': 'bf16', 'int8': False, 'compile': False, 'cuda_graphs': True,
+        'left_out': {'cuda_graphs': 'needs a CUDA device, this policy runs on cpu'}}
     assert content['manifest']['config']['size'] == 'dysl-mini'
     assert out.with_suffix('.png').is_file()
-    assert 'no skipping can make' in capsys.readouterr().out
+    text = capsys.readouterr().out
+    for said in ('no skipping can make', 'whole step, median / p99', 'peak at load', 'in use',
+                 'cuda_graphs left out: needs a CUDA device'):
+        assert said in text
     assert main(['bench', '--decoder-only']) == 1
+
+
+def test_random_weights_can_come_from_a_file_as_a_checkpoint_does(tmp_path, capsys, monkeypatch):
+    from dysl_vla_ros.evaluation import random_policies as module
+    loaded, original = [], module.DySLVLA.from_pretrained
+    monkeypatch.setattr(module.DySLVLA, 'from_pretrained', lambda folder, **given: loaded.append(
+        given['dtype']) or original(folder, **given))
+    command = ['bench', '--random-weights', '--steps', '2', '--strategies', 'dense', '--dtype',
+               'bf16', '--through-file', str(tmp_path), '--size']
+    assert main([*command, 'dysl-mini']) == 0
+    written = (tmp_path / 'model.safetensors').stat().st_mtime_ns
+    assert main([*command, 'dysl-mini']) == 0
+    assert (tmp_path / 'model.safetensors').stat().st_mtime_ns == written
+    assert loaded == [torch.bfloat16] * 2
+    assert main([*command, 'roboflamingo-mid']) == 1
+    assert 'holds another network than roboflamingo-mid' in capsys.readouterr().err
+    assert main(['bench', '--through-file', str(tmp_path)]) == 1

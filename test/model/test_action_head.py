@@ -87,3 +87,33 @@ def test_outputs_have_the_contracts_shapes_and_range(head, features):
     assert output.pose.shape == (2, 6)
     assert output.gripper_logit.shape == (2,)
     assert output.pose.abs().max() <= 1
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize('changes', [{}, {'window_mode': 'carry'}, {'window': 1},
+                                     {'lstm_layernorm': True}])
+def test_a_shared_start_gives_the_same_action_and_state(features, changes):
+    torch.manual_seed(0)
+    head = DeterministicDecoder(6, dataclasses.replace(CONFIG, **changes)).eval()
+    state = head.initial_state()
+    for t in range(features.shape[1]):
+        shared = head.shared(state)
+        for candidate in (features[:, t], -features[:, t]):
+            plain, saving = head.peek(candidate, state), head.peek(candidate, state, shared)
+            torch.testing.assert_close(saving.pose, plain.pose, atol=1e-6, rtol=0)
+            torch.testing.assert_close(saving.gripper_logit, plain.gripper_logit, atol=1e-6,
+                                       rtol=0)
+            torch.testing.assert_close(saving.state.lstm, plain.state.lstm, atol=1e-6, rtol=0)
+            assert saving.state.steps == plain.state.steps
+        state = plain.state
+
+
+@torch.inference_mode()
+def test_past_the_window_a_further_candidate_costs_one_step(head, features):
+    state = HeadState(None, tuple(features[:, :4].unbind(1)), 9)
+    lengths = []
+    head.rnn.register_forward_pre_hook(lambda _, args: lengths.append(args[0].shape[1]))
+    shared = head.shared(state)
+    for t in (5, 6, 7):
+        head.peek(features[:, t], state, shared)
+    assert lengths == [CONFIG.window - 1, 1, 1, 1]

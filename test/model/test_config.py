@@ -75,6 +75,10 @@ def test_larger_variants_have_cross_attention_before_every_other_or_fourth_layer
     crossed = [j for j, layer in enumerate(model.layers)
                if layer.gated_cross_attn_layer is not None]
     assert crossed == list(range(every - 1, model.n_layers, every))
+    if size == 'roboflamingo-9b':
+        # MPT-7B: 32 blocks, 50,432 rows and a last norm make 6,649,286,656.
+        blocks = {count(layer.decoder_layer) for layer in model.layers}
+        assert blocks == {(6_649_286_656 - 50_432 * 4096 - 4096) // 32}
 
 
 def test_deer_has_the_published_parameter_counts():

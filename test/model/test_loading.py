@@ -18,19 +18,22 @@ from dysl_vla_ros.errors import CheckpointError, ConfigError
 from dysl_vla_ros.model import acceleration
 from dysl_vla_ros.model.config import VLAConfig
 from dysl_vla_ros.model.random_model import random_model
+from dysl_vla_ros.model.tokenizer import InstructionTokenizer
 from dysl_vla_ros.model.vla import DySLVLA
 
 MEASURE = """
 import resource, sys, torch
 torch.set_num_threads(1)
-from dysl_vla_ros.model.vla import DySLVLA
-from dysl_vla_ros.model.config import VLAConfig
+from dysl_vla_ros.model.acceleration import Acceleration
+from dysl_vla_ros.skipping.policy import DySLPolicy
 def peak():  # of this process alone, in bytes; ru_maxrss would count the parent's before exec
     text = open('/proc/self/status').read()
     return 1024 * int(text.split('VmHWM:')[1].split()[0])
-DySLVLA.from_pretrained(sys.argv[2])  # imports and caches are paid here
+def load(folder):
+    return DySLPolicy.from_pretrained(folder, 'dense', acceleration=Acceleration(sys.argv[3]))
+load(sys.argv[2])  # imports and caches are paid here
 before = peak()
-model = DySLVLA.from_pretrained(sys.argv[1], dtype=getattr(torch, sys.argv[3]))
+model = load(sys.argv[1]).model
 weights = sum(p.nbytes for p in model.parameters())
 print(weights, peak() - before)
 """
@@ -61,18 +64,20 @@ def test_values_beyond_half_precision_are_refused(tmp_path, tiny_model):
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
-@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+@pytest.mark.parametrize('dtype', ['fp32', 'bf16'])
 def test_loading_peaks_at_most_a_tenth_above_the_weights(dtype, tmp_path, tiny_model):
     mini = VLAConfig.from_name('dysl-mini')
     config = dataclasses.replace(mini, decoder=dataclasses.replace(
         mini.decoder, d_model=1024, n_layers=14, feature_layer=13))
     random_model(config).save_pretrained(tmp_path / 'large')
     tiny_model.save_pretrained(tmp_path / 'tiny')
+    for name in ('large', 'tiny'):
+        InstructionTokenizer.from_sentences(['open']).save(tmp_path / name)
     output = subprocess.run(
         [sys.executable, '-c', MEASURE, tmp_path / 'large', tmp_path / 'tiny', dtype],
         check=True, capture_output=True, text=True)
     weights, peak = map(int, output.stdout.split())
-    assert weights > 200e6 if dtype == 'float32' else weights > 100e6
+    assert weights > 200e6 if dtype == 'fp32' else weights > 100e6
     assert 0.9 * weights < peak <= 1.1 * weights
 
 

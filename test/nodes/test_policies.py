@@ -66,6 +66,7 @@ def test_the_governor_starts_at_the_calibrated_threshold_and_refuses_a_floor_abo
         create_governor(policy, governed(min_threshold=0.9))
 
 
+@pytest.mark.weights
 def test_the_governor_moves_the_shipped_policy():
     from dysl_vla_ros.nodes.policies import create_governor, set_skip_threshold
     from dysl_vla_ros.resources import resolve
@@ -77,6 +78,23 @@ def test_the_governor_moves_the_shipped_policy():
     assert policy.rule.executor.logit_threshold == pytest.approx(before)
     set_skip_threshold(policy, 0.05)
     assert policy.rule.executor.logit_threshold < before
+
+
+@pytest.mark.weights
+def test_precision_and_speed_options_reach_the_policy_and_the_governor_its_threshold():
+    from dysl_vla_ros.nodes.parameters import PolicyParameters
+    from dysl_vla_ros.nodes.policies import create_governor, load_policy, set_skip_threshold
+    policy = load_policy(PolicyParameters(dtype='bf16', cuda_graphs=True))
+    said = policy.describe()
+    assert said['dtype'] == 'bfloat16'
+    assert said['acceleration']['left_out'] == {
+        'cuda_graphs': 'needs a CUDA device, this policy runs on cpu'}
+    assert create_governor(policy, governed(min_threshold=0.1)) is not None
+    set_skip_threshold(policy, 1.0)
+    policy.reset('open the drawer')
+    from dysl_vla_ros.nodes.policies import warm_up
+    warm_up(policy)
+    assert policy.rule.executor.logit_threshold == float('inf')
 
 
 def test_progress_names_the_phases():

@@ -9,57 +9,21 @@ import numpy as np
 import pytest
 import torch
 
-from dysl_vla_ros.configuration import to_mapping
 from dysl_vla_ros.errors import CheckpointError, ConfigError
-from dysl_vla_ros.model import checkpoint
-from dysl_vla_ros.skipping import registry
 from dysl_vla_ros.skipping.names import STRATEGIES
 from dysl_vla_ros.skipping.policy import DySLPolicy
-from dysl_vla_ros.skipping.registry import JointOptions, build_joint_modules, build_skip_modules
-from dysl_vla_ros.skipping.strategies.early_exit import ExitHead, default_exits
+from dysl_vla_ros.skipping.strategies.early_exit import default_exits
 from dysl_vla_ros.skipping.strategies.fixed_layers import kept_by_score
-from dysl_vla_ros.skipping.strategies.layer_gates import LayerGates
-from dysl_vla_ros.skipping.strategies.one_shot_router import Router
 from dysl_vla_ros.skipping.strategies.random_skip import plans_by_cost
-from dysl_vla_ros.skipping.strategy_file import Setting, StrategyFile
 
 INSTRUCTION = 'open the drawer'
 PLANS = ((1, 4), (2, 4), (2, 5), (3, 5))
 
 
 @pytest.fixture
-def folder(tmp_path, model, tokenizer, skipping, modules):
-    """A weights folder with files of every strategy; added modules are shaken, so they matter."""
-    model.save_pretrained(tmp_path)
-    tokenizer.save(tmp_path)
-    modules.save(tmp_path)
-    (tmp_path / 'skipping.json').write_text(json.dumps(to_mapping(skipping)))
-    sha = checkpoint.file_hash(tmp_path / checkpoint.WEIGHTS)
-    joint = JointOptions((0, 3, 5), PLANS, 4, 8, 1e9)
-    one_stage = dataclasses.replace(skipping, skip_threshold=0.0)
-    no_split = dataclasses.replace(skipping, static_layers=(0, 5), joins_groups=False)
-    content = {
-        'truncated': ({}, {'kept': [0, 1, 2]}, registry.recoveries(model, [[0, 1, 2]])),
-        'static_drop_cosine': ({}, {'kept': [0, 2, 5]}, registry.recoveries(model, [[0, 2, 5]])),
-        'static_drop_gradient': ({}, {'kept': [0, 5]}, registry.recoveries(model, [[0, 5]])),
-        'random': ({}, {'mean_layers': 4.5}, None),
-        'deer': ({'exits': [1, 3, 5]}, {'thresholds': [1e8, 1e8, 1e8]}, ExitHead(model)),
-        'flexidepth': ({}, {'threshold': 0.99}, LayerGates(model)),
-        'one_shot_router': ({'hidden': 4}, {'keep': 3}, Router(model, 4)),
-        'action_reuse': ({}, {'speed_threshold': 0.0}, None),
-        'dysl_joint': ({k: v for k, v in to_mapping(joint).items() if k != 'threshold'},
-                       {'threshold': 1e9}, build_joint_modules(model, joint)),
-        'dysl_one_stage': (to_mapping(one_stage), {}, build_skip_modules(model, one_stage)),
-        'dysl_no_split': (to_mapping(no_split), {}, build_skip_modules(model, no_split)),
-    }
-    generator = torch.Generator().manual_seed(0)
-    for name, (options, values, added) in content.items():
-        if added is not None:
-            with torch.no_grad():
-                for parameter in added.parameters():
-                    parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
-        StrategyFile(name, sha, options, (Setting(0.5, 0.5, values),), 0.5).save(tmp_path, added)
-    return tmp_path
+def folder(all_strategies):
+    """A weights folder with files of every strategy."""
+    return all_strategies
 
 
 def run(policy, observe, steps):
@@ -209,6 +173,39 @@ def test_deer_equals_the_models_own_early_exit(folder, observe):
             assert np.allclose(step.action[:6], expected.output.pose[0], atol=1e-3)
             layers.add(expected.layer)
     assert len(layers) > 1  # both an early and a late exit were compared
+
+
+def test_deer_shares_the_window_between_exits_and_decides_alike(folder, observe, monkeypatch):
+    """Past the window of 4 the exits' heads re-read 3 features once, not at every exit."""
+    from dysl_vla_ros.skipping.strategies import early_exit
+    deltas, rows = [], []
+    original = early_exit.action_change
+    monkeypatch.setattr(early_exit, 'action_change', lambda a, b: deltas.append(
+        original(a, b)) or deltas[-1])
+    policy = DySLPolicy.from_pretrained(folder, 'deer')
+    head, never = policy.rule.modules.lm_head, {1: -1e8, 3: -1e8, 5: 1e8}
+    shared = head.shared
+    head.rnn.register_forward_pre_hook(lambda _, args: rows.append(args[0].shape[1]))
+    policy.reset(INSTRUCTION)
+    for t in range(15):
+        before, plain_state = len(rows), policy.state
+        head.shared = lambda state: None  # every exit by itself
+        policy.rule.thresholds = never
+        deltas.clear()
+        policy.act(observe(t))
+        first, second = (float(d) for d in deltas)
+        plain_cost = sum(rows[before:])
+        policy._state = plain_state
+        head.shared = shared
+        # A hundredth of a percent above or below what each exit by itself has seen.
+        policy.rule.thresholds = {1: first * (1.0001 if t % 3 == 0 else 0.9999),
+                                  3: second * (1.0001 if t % 3 == 1 else 0.9999), 5: 1e8}
+        before = len(rows)
+        step = policy.act(observe(t))
+        assert step.trace.n_executed_total == (2, 4, 6)[t % 3]
+        if t >= 4 and t % 3 == 2:
+            assert plain_cost == 4 * 4  # three looks and the commit
+            assert sum(rows[before:]) == 3 + 3 * 1 + 4
 
 
 def test_kept_by_score_keeps_the_ends():

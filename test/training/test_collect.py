@@ -46,7 +46,25 @@ def test_a_resumed_collection_equals_a_whole_one_and_can_be_read(tmp_path, monke
         collect(dataclasses.replace(CONFIG, seed=4), whole)
 
 
+def test_held_out_chains_alone_are_those_of_the_whole(tmp_path):
+    config = dataclasses.replace(CONFIG, held_out_every=2)
+    whole = collect(dataclasses.replace(config, chains=3), tmp_path / 'whole')
+    few = collect(dataclasses.replace(config, chains=3, held_out_only=True), tmp_path / 'few')
+    every, some = (json.loads((f / 'episodes.json').read_text())['episodes']
+                   for f in (whole, few))
+    assert {e['seed'] for e in every} == {0, 1, 2}
+    assert {e['seed'] for e in some} == {0, 2}
+    keep = np.concatenate([np.arange(e['start'], e['end']) for e in every if e['seed'] != 1])
+    for name in ('actions', 'rgb_static'):
+        assert np.array_equal(np.load(whole / f'{name}.npy')[keep], np.load(few / f'{name}.npy'))
+    data = Demonstrations([few], held_out_every=2, needs_training=False)
+    assert not data.train
+    with pytest.raises(DatasetError, match='no training episodes'):
+        Demonstrations([few], held_out_every=2)
+
+
 @pytest.mark.parametrize('change', [
+    {'format': 'calvin', 'held_out_only': True}, {'held_out_every': 0, 'held_out_only': True},
     {'chains': 0}, {'seed': -1}, {'clean_share': 1.5}, {'tasks': ()}, {'tasks': ('dance',)},
     {'image_size': None}, {'depth': True}, {'held_out_every': -1}, {'physics': 'turbo'}])
 def test_impossible_settings_are_refused(change):

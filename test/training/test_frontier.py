@@ -29,10 +29,12 @@ def test_seeds_are_averaged_per_setting_with_their_range():
     assert averaged[0]['decoder_ms']['mean'] == 5
     assert averaged[0]['pose_mae'] == pytest.approx(0.2)
     assert averaged[0]['pose_mae_range'] == [0.1, 0.3]
+    assert averaged[0]['decoder_ms_range'] == [4, 6]
 
 
-def test_from_training_to_the_frontier_by_command(weights, config, tmp_path, packed, capsys):
-    """Two seeds of two strategies, calibrated, then measured; every point is in the table."""
+def test_from_training_to_the_frontier_by_command(weights, config, tmp_path, packed, capsys,
+                                                  monkeypatch):
+    """Three seeds of two strategies, calibrated, then measured; all are in table and plot."""
     import shutil
 
     import yaml
@@ -41,19 +43,31 @@ def test_from_training_to_the_frontier_by_command(weights, config, tmp_path, pac
     options = tmp_path / 'options.yaml'
     options.write_text(yaml.safe_dump({**to_mapping(config), 'budgets': [0.75],
                                        'bisections': 2}))
-    other = shutil.copytree(weights, tmp_path / 'other')
-    for folder, seed in ((weights, 0), (other, 1)):
+    folders = [weights, *(shutil.copytree(weights, tmp_path / f'copy{i}') for i in (1, 2))]
+    for seed, folder in enumerate(folders):
         assert main(['distill', '--strategy', 'truncated', 'dysl_joint', '--config', str(options),
                      '--weights', str(folder), '--out', str(tmp_path / f'run{seed}'),
                      '--seed', str(seed)]) == 0
     out = tmp_path / 'frontier'
-    assert main(['frontier', '--checkpoint', str(weights), str(other), '--data', str(packed),
+    bars = []
+    from matplotlib.axes import Axes
+    original = Axes.errorbar
+    monkeypatch.setattr(Axes, 'errorbar', lambda self, x, y, **given: bars.append(
+        (given['label'], given['yerr'])) or original(self, x, y, **given))
+    assert main(['frontier', '--checkpoint', *map(str, folders), '--data', str(packed),
                  '--out', str(out)]) == 0
     content = json.loads((out / 'frontier.json').read_text())
     found = {(p['strategy'], p['budget'], p['seed']) for p in content['points']}
-    assert found == {('dense', None, 0), ('dysl', None, 0), ('dysl', None, 1),
-                     ('truncated', 0.75, 0), ('truncated', 0.75, 1),
-                     ('dysl_joint', 0.75, 0), ('dysl_joint', 0.75, 1)}
+    assert found == {('dense', None, 0)} | {
+        (name, budget, seed) for seed in range(3)
+        for name, budget in (('dysl', None), ('truncated', 0.75), ('dysl_joint', 0.75))}
+    seeds = {r['strategy']: r['seeds'] for r in content['averaged']}
+    assert seeds == {'dense': 1, 'dysl': 3, 'truncated': 3, 'dysl_joint': 3}
+    trained = next(r for r in content['averaged'] if r['strategy'] == 'truncated')
+    low, high = trained['pose_mae_range']
+    assert low < trained['pose_mae'] < high  # the seeds differ
+    ((down,), (up,)) = dict(bars)['truncated']
+    assert down + up == pytest.approx(high - low)
     dense = next(p for p in content['points'] if p['strategy'] == 'dense')
     assert dense['share'] == 1.0
     assert dense['pose_mae_to_dense'] == 0.0
@@ -61,8 +75,30 @@ def test_from_training_to_the_frontier_by_command(weights, config, tmp_path, pac
         == pytest.approx(4 / 6)
     assert (out / 'frontier.png').read_bytes()[:4] == b'\x89PNG'
     text = capsys.readouterr().out
+    assert f'{low:.4f}-{high:.4f}' in text
     assert text.count('truncated') >= 1
     assert 'dysl_joint' in text
+
+
+def test_the_held_out_chains_alone_give_the_same_frames(weights, tmp_path, make_packed):
+    """As dysl-vla collect --held-out-only makes them again from the seed."""
+    from dysl_vla_ros.training.frontier import held_out_frames, load_points
+    points = load_points([weights], ['dysl'])
+    both = make_packed(tmp_path / 'both', seeds=(0, 1, 20, 2))
+    import json as reader
+
+    import numpy as np
+    alone = make_packed(tmp_path / 'alone', seeds=(0, 20))
+    index = reader.loads((both / 'episodes.json').read_text())
+    keep = np.concatenate([np.arange(e['start'], e['end']) for e in index['episodes']
+                           if e['seed'] % 20 == 0])
+    for path in both.glob('*.npy'):
+        np.save(alone / path.name, np.load(path)[keep])
+    caches = [held_out_frames(points, [str(f)], 1, 1) for f in (both, alone)]
+    assert [e.task for e in caches[0].held_out] == [e.task for e in caches[1].held_out]
+    assert np.array_equal(caches[0].actions, caches[1].actions)
+    assert np.array_equal(caches[0].media, caches[1].media)
+    assert len(caches[0].train) == 0
 
 
 def test_other_weights_and_missing_files_are_refused(weights, tmp_path, packed, capsys):

@@ -139,6 +139,33 @@ def test_the_gate_learns_an_upper_quantile(weights, config, tmp_path):
     assert abs(float((noisy.gain <= predicted).float().mean()) - 0.9) < 0.04
 
 
+def test_alarms_are_calibrated_on_the_signals_of_skipped_passes(weights, config, tmp_path):
+    config = dataclasses.replace(config, alarm_rate=0.6, max_skipped=2, dense_on_events=False)
+    opened = open_cache(config, weights, tmp_path / 'run')
+    trainer = StrategyTraining('dysl_joint', config, weights, tmp_path / 'run', opened)
+    for adapter in trainer.recipe.modules.adapters.values():  # so that skipping matters
+        torch.nn.init.normal_(adapter.up.weight)
+    written = trainer.run(lambda *_: None)
+    safety = written.options['safety']
+    assert (safety['max_skipped'], safety['dense_on_events']) == (2, False)
+    for name in ('max_disagreement', 'min_gripper_margin', 'max_latent_change'):
+        assert safety[name] > 0, name
+    first = written.metadata['calibration'][0]
+    assert 0 < first['verified_share'] < 1
+    assert 0 <= first['false_alarm_share'] <= 1
+    # The percentile leaves a fifth of the skipped passes beyond each threshold.
+    policy = DySLPolicy.from_pretrained(weights, 'dysl_joint', budget=written.settings[0].budget)
+    policy.rule.threshold = trainer.recipe.knob.at(0.5)
+    policy.rule.safety = dataclasses.replace(
+        policy.rule.safety, max_disagreement=0.0, min_gripper_margin=0.0, max_latent_change=0.0)
+    margins = []
+    policy.rule.on_signals = lambda seen: margins.append(seen['gripper_margin'])
+    from dysl_vla_ros.training.calibrate import replay
+    replay(policy, opened[2])
+    below = np.mean(np.array(margins) < safety['min_gripper_margin'])
+    assert 0 < below <= 0.2 + 1 / len(margins)
+
+
 def test_the_shipped_options_load():
     config = load_yaml(StrategyConfig, share_directory() / 'config/strategies_mini.yaml')
     assert config.default_budget in config.budgets

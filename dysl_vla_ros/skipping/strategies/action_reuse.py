@@ -63,8 +63,9 @@ class ActionReuse:
         """Extrapolate if allowed, else run the model."""
         if self._is_smooth(state):
             values = self._extrapolate(state)
-            pose = torch.from_numpy(values[:6].astype(np.float32))[None].to(frame.prompt)
-            logit = frame.prompt.new_tensor([values[6]])
+            # Actions are float32 whatever the precision of the network.
+            action = torch.from_numpy(values.astype(np.float32)).to(frame.prompt.device)
+            pose, logit = action[None, :6], action[6:]
             trace = SkipTrace(np.zeros(self.model.n_layers, dtype=bool), 0, (), math.nan,
                               math.nan, False)
             return Proposal(HeadOutput(pose, logit, state.head),

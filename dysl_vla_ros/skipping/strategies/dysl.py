@@ -62,7 +62,7 @@ class DySL:
         actions, value, change = self._continuity(output, state)
         previous = state.continuities[-1] - state.continuities[-2] \
             if len(state.continuities) == 2 else math.nan
-        first = result
+        first, given_up = result, output
         verified = must_verify(change, previous, bool(result.jumps),
                                state.steps_since_verification, config)
         if verified:
@@ -93,7 +93,8 @@ class DySL:
             assert first.first_jump is not None
             total += len(result.executed) - first.first_jump[0]
         trace = SkipTrace(executed_flags(result, self.model.n_layers), total, groups, value,
-                          change, verified)
+                          change, verified, action_change(given_up, output) if verified
+                          else math.nan)
         return Proposal(output, following, trace, decoder_s, head_s)
 
     def _peek(self, result: Pass, frame: Frame, state: PolicyState) -> HeadOutput:
@@ -109,6 +110,13 @@ class DySL:
         value = continuity(actions, self.config.window)
         earlier = state.continuities
         return actions, value, value - earlier[-1] if earlier else math.nan
+
+
+def action_change(given_up: HeadOutput, output: HeadOutput) -> float:
+    """RMS over six pose values of two predictions; infinite if the gripper commands differ."""
+    if bool(given_up.gripper_logit > 0) != bool(output.gripper_logit > 0):
+        return math.inf
+    return float((given_up.pose - output.pose).square().mean().sqrt())
 
 
 def trace_groups(partition: LayerPartition, result: Pass, allow_points: Sequence[int],

@@ -11,6 +11,7 @@ a frozen network which knew nothing of exits.
 from collections.abc import Sequence
 import copy
 
+import torch
 from torch import nn
 
 from dysl_vla_ros.errors import ConfigError
@@ -70,16 +71,19 @@ class EarlyExit(PassStrategy):
         self.last = exits[-1]
 
     def run(self, frame: Frame, state: PolicyState) -> Pass:
-        """Run until two exits agree."""
-        x, previous = frame.prompt, None
-        for j in range(self.last + 1):
-            x = self.model.layers[j](x, frame.media)
-            if j == self.last or (j and j not in self.thresholds):
-                continue
-            pose = self.peek(x, frame, state).pose
+        """Run until two exits agree; the last exit needs no look at its action."""
+        head = getattr(self.modules, 'lm_head', None) or self.model.lm_head
+        # What the exits' heads have in common is computed once.
+        shared = head.shared(state.head)
+        x, first = frame.prompt, 0
+        previous: torch.Tensor | None = None
+        for j in (0, *self.thresholds):
+            x, first = self.model.decode(x, frame.media, first, j + 1), j + 1
+            if j == self.last:
+                break
+            pose = head.peek(self.model.pool(x, None, frame.robot_obs), state.head, shared).pose
             if previous is not None \
                     and action_change(pose, previous).item() <= self.thresholds[j]:
                 break
             previous = pose
-        return Pass(x, list(range(j + 1)))
-
+        return Pass(x, list(range(first)))

@@ -61,12 +61,13 @@ class FixedLayers(PassStrategy):
 
     def run(self, frame: Frame, state: PolicyState) -> Pass:
         """Run the kept layers."""
+        return Pass(self.model.run_path(('kept', self.modules, *self.kept), self._decode,
+                                        frame.prompt, frame.media), self.kept)
+
+    def _decode(self, x: torch.Tensor, media: torch.Tensor) -> torch.Tensor:
         if isinstance(self.modules, Recovery):
-            return Pass(self.modules.decode(self.model, frame.prompt, frame.media), self.kept)
-        x = frame.prompt
-        for j in self.kept:
-            x = self.model.layers[j](x, frame.media)
-        return Pass(x, self.kept)
+            return self.modules.decode(self.model, x, media)
+        return self.model.run_layers(self.kept, x, media)
 
 
 def kept_by_score(scores: Sequence[float], count: int) -> tuple[int, ...]:

@@ -58,7 +58,7 @@ class OneShotRouter(PassStrategy):
         """Choose once, then run."""
         logits = self.router(frame.prompt, frame.media)
         chosen = sorted(logits[0].topk(self.keep).indices.tolist())
-        x = frame.prompt
-        for j in chosen:
-            x = self.model.layers[j](x, frame.media)
+        x = self.model.run_path(('kept', None, *chosen),
+                                lambda x, media: self.model.run_layers(chosen, x, media),
+                                frame.prompt, frame.media)
         return Pass(x, chosen)
