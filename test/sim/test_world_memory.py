@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-CODE = '''
+CODE = """
 import ctypes
 from pathlib import Path
 import resource
@@ -23,7 +23,7 @@ for index in range(16):
     if index == 3:
         before = memory_mb()
 print('GROWTH', memory_mb() - before)
-'''
+"""
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc and trims the heap of glibc')
