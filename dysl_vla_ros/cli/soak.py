@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='seconds between two looks at memory (default: %(default)s)')
     parser.add_argument('--warm-up', type=float,
                         help='seconds left out of the fit (default: a quarter of the run)')
-    parser.add_argument('--max-growth', type=float, default=10.0,
+    parser.add_argument('--max-growth', type=float, default=20.0,
                         help='MB by which the fitted line may rise (default: %(default)s)')
     parser.add_argument('--checkpoint', default=DEFAULT_CHECKPOINT,
                         help='weights folder (default: %(default)s)')
