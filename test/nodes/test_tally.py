@@ -21,7 +21,8 @@ def test_before_the_first_and_while_paused_nobody_listened():
     receive(tally, 4, 5)
     tally.pause()
     receive(tally, 9, 11)
-    assert dict(tally.not_received) == {'no subscription': 3 + 3, 'lost or overtaken on the way': 1}
+    assert dict(tally.not_received) == {'no subscription': 3 + 3,
+                                        'lost or overtaken on the way': 1}
 
 
 def test_a_new_publisher_begins_again():
