@@ -30,13 +30,13 @@ _EPISODES_PER_MINUTE = 40
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument('--minutes', type=float, default=30.0, help='default: %(default)s')
-    parser.add_argument('--every', type=float, default=120.0,
+    parser.add_argument('--every', type=float, default=60.0,
                         help='seconds between lifecycle cycles (default: %(default)s)')
     parser.add_argument('--sample', type=float, default=10.0,
                         help='seconds between two looks at memory (default: %(default)s)')
     parser.add_argument('--warm-up', type=float,
                         help='seconds left out of the fit (default: a quarter of the run)')
-    parser.add_argument('--max-growth', type=float, default=10.0,
+    parser.add_argument('--max-growth', type=float, default=20.0,
                         help='MB by which the fitted line may rise (default: %(default)s)')
     parser.add_argument('--checkpoint', default=DEFAULT_CHECKPOINT,
                         help='weights folder (default: %(default)s)')

@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Mapping
 
 _INACTIVE = 'no subscription'
-_LOST = 'lost on the way'
+_LOST = 'lost or overtaken on the way'
 
 
 class Tally:
     """One topic's messages by fate. Not thread-safe; the owner holds a lock.
 
     published = received + ``not_received``; received = used + ``unused`` + the one still open.
-    Losses are seen in the publisher's sequence numbers, which rclpy gives from Jazzy on and not
+    Losses, and messages that a newer one replaced in the queue before they were read, are seen in
+    the publisher's sequence numbers, which rclpy gives from Jazzy on and not
     for every middleware; without them nothing counts as lost. Two publishers on one topic mix
     theirs up; diagnostics names that by itself.
     """
