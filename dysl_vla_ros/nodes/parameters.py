@@ -54,10 +54,10 @@ class InputParameters:
            'and cameras at 30 Hz the arm stops within 0.1 s. 0 does not look, 1 is not possible. '
            'Reads ee_pose; where nobody publishes it, the commands count as motion.', 0, 10_000)
     frozen_shift_m: float = field(
-        0.002, 'max_identical_moving: translation since the first of these images that counts '
-               'as motion.', 0.0, 1.0)
+        0.0005, 'max_identical_moving: translation since the first of these images that counts '
+                'as motion; above the noise of ee_pose.', 0.0, 1.0)
     frozen_turn_rad: float = field(
-        0.02, 'max_identical_moving: rotation that counts as motion.', 0.0, 3.2)
+        0.005, 'max_identical_moving: rotation that counts as motion.', 0.0, 3.2)
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside its range or choices."""

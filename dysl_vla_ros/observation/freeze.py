@@ -36,8 +36,8 @@ class FreezeLimits:
 
     images: int = 0
     moving_images: int = 0
-    moved_m: float = 0.002
-    moved_rad: float = 0.02
+    moved_m: float = 0.0005
+    moved_rad: float = 0.005
 
 
 @dataclass
