@@ -114,7 +114,7 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
     from dysl_vla_ros.evaluation.manifest import build_manifest
     from dysl_vla_ros.evaluation.results import build_results, write_results
     from dysl_vla_ros.evaluation.suites import save_suite
-    from dysl_vla_ros.model.acceleration import Acceleration
+    from dysl_vla_ros.model.acceleration import Acceleration, check_available
     from dysl_vla_ros.resources import resolve
     from dysl_vla_ros.sim.physics import CALVIN, get_physics
 
@@ -132,6 +132,7 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
         raise ConfigError('--physics runs in one process; add --in-process')
     weights = resolve(checkpoint) if strategy != EXPERT else None
     acceleration = acceleration or Acceleration()
+    check_available(acceleration)
     options = to_mapping(acceleration)
     config = {'suite': suite.name, **suite.metadata, 'episodes': len(suite),
               'strategy': strategy, 'budget': budget, 'device': device,

@@ -7,7 +7,9 @@ then runs as it would without the option. What would change results silently is 
 """
 
 from dataclasses import dataclass
+import importlib
 import logging
+from types import ModuleType
 
 import torch
 from torch import nn
@@ -89,13 +91,23 @@ def quantise_int8(model: DySLVLA) -> DySLVLA:
     Raises:
         ConfigError: If torchao is not installed.
     """
+    quantization = _torchao()
+    quantization.quantize_(model.layers, quantization.Int8WeightOnlyConfig())
+    return model
+
+
+def check_available(options: Acceleration) -> None:
+    """Raise ConfigError now for what ``accelerate`` could not do later, in another process."""
+    if options.int8:
+        _torchao()
+
+
+def _torchao() -> ModuleType:
     try:
-        from torchao.quantization import Int8WeightOnlyConfig, quantize_
+        return importlib.import_module('torchao.quantization')
     except ImportError as error:
         raise ConfigError(f'int8 weights need torchao ({error}); pip install torchao==0.18.0 '
                           '--no-deps, or load without int8') from error
-    quantize_(model.layers, Int8WeightOnlyConfig())
-    return model
 
 
 @torch.inference_mode()

@@ -120,7 +120,7 @@ def test_fast_physics_needs_one_process_and_a_name(tmp_path, weights, faked, cap
     assert not (tmp_path / 'run').exists()
 
 
-OPTIONS = ['--dtype', 'bf16', '--int8', '--compile', '--cuda-graphs']
+OPTIONS = ['--dtype', 'bf16', '--compile', '--cuda-graphs']
 
 
 def test_precision_and_speed_reach_the_policy_in_one_process(tmp_path, weights, monkeypatch):
@@ -132,9 +132,9 @@ def test_precision_and_speed_reach_the_policy_in_one_process(tmp_path, weights, 
     out = tmp_path / 'run'
     assert main(['evaluate', '--suite', 'demo', '--count', '1', '--in-process', '--checkpoint',
                  weights, '--out', str(out), *OPTIONS]) == 0
-    assert seen == [Acceleration('bf16', True, True, True)]
+    assert seen == [Acceleration('bf16', False, True, True)]
     config = json.loads((out / 'results.json').read_text())['manifest']['config']
-    assert (config['dtype'], config['int8'], config['cuda_graphs']) == ('bf16', True, True)
+    assert (config['dtype'], config['int8'], config['cuda_graphs']) == ('bf16', False, True)
 
 
 def test_precision_and_speed_reach_the_node_over_ros(tmp_path, weights, monkeypatch):
@@ -148,5 +148,15 @@ def test_precision_and_speed_reach_the_node_over_ros(tmp_path, weights, monkeypa
     monkeypatch.setattr(closed_loop, 'ClosedLoop', refuse)
     assert main(['evaluate', '--suite', 'demo', '--count', '1', '--checkpoint', weights,
                  '--out', str(tmp_path / 'run'), *OPTIONS]) == 1
-    assert {'dtype': 'bf16', 'int8': True, 'compile': True, 'cuda_graphs': True}.items() \
+    assert {'dtype': 'bf16', 'int8': False, 'compile': True, 'cuda_graphs': True}.items() \
         <= seen[0].items()
+
+
+def test_int8_without_torchao_stops_before_anything_starts(tmp_path, weights, monkeypatch, capsys):
+    import sys
+    monkeypatch.setitem(sys.modules, 'torchao.quantization', None)
+    out = tmp_path / 'run'
+    assert main(['evaluate', '--suite', 'demo', '--count', '1', '--checkpoint', weights,
+                 '--out', str(out), '--int8']) == 1
+    assert 'int8 weights need torchao' in capsys.readouterr().err
+    assert not out.exists()
