@@ -37,7 +37,7 @@ def draw_frontier(rows: Sequence[dict[str, Any]], flags: Sequence[bool], path: P
         axes.errorbar(x, y, yerr=_spread(y, [r['pose_mae_range'] for r in mine]),
                       xerr=_spread(x, [r['decoder_ms_range'] for r in mine]),
                       color=colour, marker=marker, label=name,
-                      linewidth=2.0 if name in _OURS else 1.0,
+                      linewidth=2.0 if name in _OURS else 1.0, elinewidth=1.0,
                       markersize=7 if name in _OURS else 5,
                       alpha=1.0 if name in _OURS else 0.85, capsize=2)
     best = [r for r, flag in zip(rows, flags, strict=True) if flag]
