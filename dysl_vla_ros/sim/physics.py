@@ -1,8 +1,8 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How finely time is cut: CALVIN's 240 Hz, or half of it for the sake of speed.
+"""How finely time is cut: as CALVIN does (240 Hz), or half as finely, for speed.
 
-Four fifths of a step without cameras pass in PyBullet's physics steps, and every one costs the
+Three quarters of a step without cameras pass in PyBullet's physics steps, and every one costs the
 same whatever it simulates. ``fast`` makes four of them per action instead of eight, with 30
 solver iterations instead of 50 (20 would let the arm lag by milliradians). PyBullet's
 position motors, gears and contacts close a fixed share of their error per physics step, so the
