@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--workers', type=int, default=2, help='processes')
     parser.add_argument('--assets-dir', help='calvin_env data folder; default: built-in scenes')
     parser.add_argument('--physics', default='calvin',
-                        help='calvin (default) or fast: half the time, see the documentation')
+                        help='calvin (default) or fast: two thirds of the time, recorded')
     parser.add_argument('--out', help='results folder (default: runs/expert-<time>)')
 
 

@@ -30,6 +30,8 @@ TASKS = ('open_drawer', 'lift_red_block_table', 'turn_on_led', 'rotate_blue_bloc
 # Control steps per second of calvin_env on one core, slowest and fastest measured.
 ORIGINAL_STATE_ONLY, ORIGINAL_BOTH_CAMERAS = (340.0, 470.0), (11.5, 11.5)
 PARTS = ('physics', 'inverse kinematics', 'motor commands', 'state', 'info', 'images')
+# (robot_obs, scene_obs, actions (n, 7)) per task.
+Work = list[tuple[np.ndarray, np.ndarray, np.ndarray]]
 _STEPS_PER_TASK = 60  # the expert's mean is 45
 _WARM_UP = 5
 
@@ -104,9 +106,8 @@ def summarize(case: Case, runs: Sequence[Run]) -> dict[str, Any]:
         'ratio': [median / fastest, median / slowest]}
 
 
-def record_actions(steps: int, scene: str = SCENE, seed: int = 0
-                   ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """What the expert does in ``steps`` control steps: (robot_obs, scene_obs, (n, 7)) per task.
+def record_actions(steps: int, scene: str = SCENE, seed: int = 0) -> Work:
+    """What the expert does in ``steps`` control steps.
 
     Raises:
         ConfigError: For fewer than one step.
@@ -114,7 +115,7 @@ def record_actions(steps: int, scene: str = SCENE, seed: int = 0
     if steps < 1:
         raise ConfigError(f'steps: got {steps}, expected >= 1')
     rng = np.random.default_rng(seed)
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    found: Work = []
     left = steps
     while left > 0:
         task = TASKS[len(found) % len(TASKS)]
@@ -129,9 +130,6 @@ def record_actions(steps: int, scene: str = SCENE, seed: int = 0
         found.append((*start, np.array(actions)))
         left -= len(actions)
     return found
-
-
-Work = list[tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 def _world(case: Case, scene: str) -> PlayTableEnv:

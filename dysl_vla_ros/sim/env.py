@@ -74,8 +74,8 @@ class PlayTableEnv:
             gripper_camera: The same of the gripper camera.
             led_survives_reset: False restores the LED behaviour of calvin_env 1431a46.
             camera_names: Which of ``static`` and ``gripper`` observations contain.
-            physics: ``calvin`` (240 Hz, bit-equal to CALVIN) or ``fast`` (120 Hz, half the time,
-                a little different in contact).
+            physics: ``calvin`` (240 Hz, bit-equal to CALVIN) or ``fast`` (120 Hz, two thirds of
+                the time, a little different in contact).
 
         Raises:
             SimulationError: If the scene, the renderer, the physics, a camera or a file of

@@ -42,7 +42,7 @@ class CollectConfig:
             to, which is what distillation should see.
         learner_share: Probability per subtask that the learner drives it.
         renderer: Which renderer makes the images; recorded, because it moves scores.
-        physics: ``calvin``, or ``fast`` for twice the physics speed; recorded like the renderer.
+        physics: ``calvin``, or ``fast`` for two thirds of the time; recorded like the renderer.
         assets_dir: A user's calvin_env ``data`` folder, or None for the built-in furniture.
     """
 
