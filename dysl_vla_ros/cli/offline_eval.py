@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dysl_vla_ros.evaluation.offline import BagResult
+    from dysl_vla_ros.evaluation.offline_result import BagResult
     from dysl_vla_ros.skipping.policy import DySLPolicy
 
 DEFAULT_CHECKPOINT = 'package://dysl_vla_ros/weights/dysl-mini'
@@ -133,7 +133,7 @@ def _show(results: list['BagResult'], names: list[str]) -> None:
     from rich.table import Table
 
     from dysl_vla_ros.evaluation.html import number
-    from dysl_vla_ros.evaluation.offline import pooled
+    from dysl_vla_ros.evaluation.offline_result import pooled
     console = Console()
     for result in results:
         for text in [*([result.failure] if result.failure else []), *result.problems]:

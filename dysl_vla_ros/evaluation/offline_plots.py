@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dysl_vla_ros.evaluation.offline import Curves
 from dysl_vla_ros.evaluation.offline_metrics import AXES, Moment
+from dysl_vla_ros.evaluation.offline_result import Curves
 from dysl_vla_ros.evaluation.plots import STRATEGY_COLOURS, style
 
 _RECORDED = '#1d2733'

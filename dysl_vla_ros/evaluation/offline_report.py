@@ -24,8 +24,9 @@ from dysl_vla_ros.evaluation.html import (
     table,
     tiles,
 )
-from dysl_vla_ros.evaluation.offline import STAGES, BagResult, OfflineEvaluation, pooled
+from dysl_vla_ros.evaluation.offline import OfflineEvaluation
 from dysl_vla_ros.evaluation.offline_metrics import AXES, Moment
+from dysl_vla_ros.evaluation.offline_result import STAGES, BagResult, pooled
 
 MAX_BAGS_SHOWN = 12
 NOT_MEASURED = (

@@ -7,8 +7,6 @@ Callbacks only store and judge; the policy runs on its own thread (``worker.py``
 node's (``policy_node.py``).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 import time
 from typing import Any
 
@@ -16,13 +14,12 @@ from rclpy.lifecycle import LifecycleNode
 
 from dysl_vla_ros.control.governor import ComputeGovernor
 from dysl_vla_ros.errors import DySLVLAError, InstructionError
-from dysl_vla_ros.msg import InferenceStats
 from dysl_vla_ros.nodes import messages
 from dysl_vla_ros.nodes.arm import Arm
 from dysl_vla_ros.nodes.inputs import IMAGES, JOINTS, POSE, Inputs
 from dysl_vla_ros.nodes.parameters import PolicyParameters
 from dysl_vla_ros.nodes.policies import needs_robot_obs, set_skip_threshold, uses_scene_state
-from dysl_vla_ros.nodes.session import Counters, Job, Session
+from dysl_vla_ros.nodes.session import Counters, Hooks, Job, Session
 from dysl_vla_ros.nodes.step_output import StepOutput
 from dysl_vla_ros.nodes.worker import PolicyWorker
 from dysl_vla_ros.observation.assembler import Assembly, ObservationAssembler, StreamState
@@ -31,25 +28,6 @@ from dysl_vla_ros.observation.messages import SCENE_STATE
 
 _MAX_AHEAD_NS = 100_000_000  # skew between two hosts' clocks that is tolerated
 _JUMP_NS = 1_000_000_000     # a step of the clock that is worth a word
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """What the cycle asks of its owner.
-
-    Attributes:
-        over: The session has reached its number of steps or its time: (outcome name, reason).
-        published: A step was sent.
-        failed: The policy raised (called on the inference thread).
-        reset: Resets the policy to an instruction (called on the inference thread).
-        gave_up: The policy knows that it cannot do this instruction (on the inference thread).
-    """
-
-    over: Callable[[str, str], None]
-    published: Callable[[Session, InferenceStats], None]
-    failed: Callable[[Exception], None]
-    reset: Callable[[str], None]
-    gave_up: Callable[[str, InstructionError], None]
 
 
 class ControlCycle:

@@ -24,13 +24,13 @@ from dysl_vla_ros.configuration import to_mapping
 from dysl_vla_ros.errors import DySLVLAError, InstructionError
 from dysl_vla_ros.msg import PolicyDescription, TaskStatus
 from dysl_vla_ros.nodes import messages, qos
-from dysl_vla_ros.nodes.control_cycle import ControlCycle, Hooks
+from dysl_vla_ros.nodes.control_cycle import ControlCycle
 from dysl_vla_ros.nodes.diagnostics import Diagnostics, Level, Report
 from dysl_vla_ros.nodes.goals import NAMES, OUTCOME, InstructionServer
 from dysl_vla_ros.nodes.parameters import PolicyParameters, declare
 from dysl_vla_ros.nodes.policies import create_governor, load_policy, versions
 from dysl_vla_ros.nodes.process import run_node
-from dysl_vla_ros.nodes.session import Counters, Session, instruction_problem, shortened
+from dysl_vla_ros.nodes.session import Counters, Hooks, Session, instruction_problem, shortened
 
 _WATCH_S = 0.05  # a goal's time limit and a new cause are noticed within this
 

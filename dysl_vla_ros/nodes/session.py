@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the policy node remembers between callbacks: plain data, guarded by the node's lock."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 import resource
@@ -9,6 +10,7 @@ import time
 import unicodedata
 
 from dysl_vla_ros.control.governor import ComputeGovernor
+from dysl_vla_ros.errors import InstructionError
 from dysl_vla_ros.msg import InferenceStats
 from dysl_vla_ros.nodes.diagnostics import Level, Report, Window
 from dysl_vla_ros.nodes.tally import Tally
@@ -36,6 +38,25 @@ class Job:
     session: Session
     arrival_s: float
     gripper_command: float
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the cycle asks of its owner.
+
+    Attributes:
+        over: The session has reached its number of steps or its time: (outcome name, reason).
+        published: A step was sent.
+        failed: The policy raised (called on the inference thread).
+        reset: Resets the policy to an instruction (called on the inference thread).
+        gave_up: The policy knows that it cannot do this instruction (on the inference thread).
+    """
+
+    over: Callable[[str, str], None]
+    published: Callable[[Session, InferenceStats], None]
+    failed: Callable[[Exception], None]
+    reset: Callable[[str], None]
+    gave_up: Callable[[str, InstructionError], None]
 
 
 @dataclass

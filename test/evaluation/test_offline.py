@@ -18,9 +18,10 @@ from dysl_vla_ros.bags.reader import BagReader
 from dysl_vla_ros.bags.topics import remapped
 from dysl_vla_ros.bags.writer import BagWriter
 from dysl_vla_ros.evaluation.manifest import build_manifest
-from dysl_vla_ros.evaluation.offline import OfflineEvaluation, pooled
+from dysl_vla_ros.evaluation.offline import OfflineEvaluation
 from dysl_vla_ros.evaluation.offline_replay import ReplaySettings
 from dysl_vla_ros.evaluation.offline_report import write_offline_report
+from dysl_vla_ros.evaluation.offline_result import pooled
 from dysl_vla_ros.observation.messages import action_from_message, ns_from_time, stats_to_dict
 
 STAMPS = {name: 0 for name in ('image_static', 'image_gripper')}
