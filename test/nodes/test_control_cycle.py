@@ -28,6 +28,7 @@ def cycle(graph):
             pass
 
         def act(self, observation):
+            made[-1].while_thinking()
             trace = SkipTrace(np.array([True]), 1, (), np.nan, np.nan, False)
             return Step(np.array(action, np.float32), 0.9, 3, trace,
                         StepTiming(0.0, 0.0, 0.0, 0.0, 0.0))
@@ -40,10 +41,12 @@ def cycle(graph):
     def create(of_action, **parameters):
         nonlocal action
         action = of_action
-        hooks = Hooks(lambda *_: None, lambda *_: None, lambda error: None, lambda text: None)
+        hooks = Hooks(lambda *_: None, lambda *_: None, lambda error: None, lambda text: None,
+                      lambda *_: None)
         cycle = ControlCycle(graph.node, PolicyParameters(**parameters), threading.RLock(),
                              Policy(), None, Counters(), hooks)
         cycle.sent, cycle.counters = sent, cycle._counters
+        cycle.while_thinking = lambda: None
         cycle.activate()
         cycle.session = Session('open the drawer')
         made.append(cycle)
@@ -81,8 +84,8 @@ def test_a_step_in_time_is_told_beside_its_action(cycle, job):
     from dysl_vla_ros.observation.messages import was_sent
     one = cycle(GOOD)
     one._infer(job(one))
-    assert [topic for topic, _ in one.sent] == ['~/inference_stats', '~/action']
-    assert was_sent(one.sent[0][1])
+    assert [topic for topic, _ in one.sent] == ['~/action', '~/inference_stats']
+    assert was_sent(one.sent[1][1])
     assert (one.counters.steps, one.counters.unsent) == (1, 0)
 
 
@@ -95,7 +98,7 @@ def test_a_step_that_comes_too_late_is_told_with_the_reason(cycle, job, prepare,
     from dysl_vla_ros.observation.messages import was_sent
     one = cycle(GOOD, trigger='timer')
     late = job(one, age_s=10.0)
-    prepare(one)
+    one.while_thinking = lambda: prepare(one)
     one._infer(late)
     ((topic, stats),) = one.sent
     assert topic == '~/inference_stats'
@@ -103,6 +106,16 @@ def test_a_step_that_comes_too_late_is_told_with_the_reason(cycle, job, prepare,
     assert stats.limit_reasons[0].startswith(f'not sent: {reason}')
     assert list(stats.raw_action) == pytest.approx(GOOD)
     assert (one.counters.steps, one.counters.unsent) == (0, 1)
+
+
+def test_an_observation_of_an_instruction_that_is_over_does_not_reach_the_policy(cycle, job):
+    one = cycle(GOOD)
+    late = job(one)
+    one.session = None
+    one.while_thinking = lambda: pytest.fail('the policy was asked')
+    one._infer(late)
+    assert one.sent == []
+    assert (one.counters.replaced, one.counters.unsent) == (1, 0)
 
 
 @pytest.mark.parametrize('action', [[np.nan, 0, 0, 0, 0, 0, 1], GOOD[:6]])
