@@ -22,6 +22,7 @@ from dysl_vla_ros.nodes.tally import Tally
 from dysl_vla_ros.observation.messages import was_sent
 
 _ANSWER_TIMEOUT_S = 2.0
+_CANCEL_TIMEOUT_S = 0.5
 _PIECE_S = 0.02
 _KEPT = 32
 
@@ -76,8 +77,10 @@ class PolicyClient:
                 idle(0.5)
 
     def cancel(self, goal: ClientGoalHandle) -> None:
-        """Ask to cancel; does not wait."""
-        self._send(goal.cancel_goal_async)
+        """Ask to cancel; waits a moment, or a process that ends now would not have asked."""
+        answer = self._send(goal.cancel_goal_async)
+        answer.add_done_callback(lambda _: self.notify())
+        self.sleep(answer.done, _CANCEL_TIMEOUT_S)
 
     def given_up(self) -> str:
         """Why the policy has ended the running goal as failed by itself, or ''."""

@@ -23,7 +23,7 @@ from std_srvs.srv import SetBool
 from dysl_vla_ros.configuration import to_mapping
 from dysl_vla_ros.errors import DySLVLAError, InstructionError
 from dysl_vla_ros.msg import PolicyDescription, TaskStatus
-from dysl_vla_ros.nodes import messages, qos
+from dysl_vla_ros.nodes import memory, messages, qos
 from dysl_vla_ros.nodes.control_cycle import ControlCycle
 from dysl_vla_ros.nodes.diagnostics import Diagnostics, Level, Report
 from dysl_vla_ros.nodes.goals import NAMES, OUTCOME, InstructionServer
@@ -311,6 +311,7 @@ class PolicyNode(LifecycleNode):
             destroy(entity)
         self._entities.clear()
         self._policy = self._governor = self._cycle = None
+        memory.give_back()
 
     def close(self) -> None:
         """End of the process: stop, and say so."""

@@ -4,8 +4,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-import resource
 import time
 import unicodedata
 
@@ -13,6 +11,7 @@ from dysl_vla_ros.control.governor import ComputeGovernor
 from dysl_vla_ros.errors import InstructionError
 from dysl_vla_ros.msg import InferenceStats
 from dysl_vla_ros.nodes.diagnostics import Level, Report, Window
+from dysl_vla_ros.nodes.memory import resident_memory_mb
 from dysl_vla_ros.nodes.tally import Tally
 from dysl_vla_ros.observation.assembler import Assembly
 
@@ -173,15 +172,6 @@ class Counters:
 def shortened(text: str, limit: int = 200) -> str:
     """A sentence for a log or report; a very long one is cut and its length given."""
     return text if len(text) <= limit else f'{text[:limit]}... ({len(text)} characters)'
-
-
-def resident_memory_mb() -> float:
-    """Memory this process occupies now, in megabytes (its peak where /proc is missing)."""
-    try:
-        pages = int(Path('/proc/self/statm').read_text(encoding='ascii').split()[1])
-        return round(pages * resource.getpagesize() / 1e6, 1)
-    except (OSError, ValueError, IndexError):
-        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1)
 
 
 _MAX_CHARACTERS = 1000

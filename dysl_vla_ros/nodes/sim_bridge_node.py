@@ -23,11 +23,11 @@ from dysl_vla_ros.nodes import messages
 from dysl_vla_ros.nodes.arm_inputs import ArmInputs
 from dysl_vla_ros.nodes.diagnostics import Diagnostics, Level, Report
 from dysl_vla_ros.nodes.episode_driver import EpisodeDriver
+from dysl_vla_ros.nodes.memory import resident_memory_mb
 from dysl_vla_ros.nodes.parameters import BridgeParameters, declare
 from dysl_vla_ros.nodes.policies import call_factory
 from dysl_vla_ros.nodes.policy_client import PolicyClient
 from dysl_vla_ros.nodes.process import run_node
-from dysl_vla_ros.nodes.session import resident_memory_mb
 from dysl_vla_ros.nodes.world_publisher import WorldPublisher
 from dysl_vla_ros.resources import resolve
 from dysl_vla_ros.srv import ResetEpisode

@@ -1,0 +1,30 @@
+# Copyright 2026 The dysl_vla_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How much memory this process occupies, and giving back what it does not need."""
+
+import contextlib
+import ctypes
+import gc
+from pathlib import Path
+import resource
+
+
+def resident_memory_mb() -> float:
+    """Memory this process occupies now, in megabytes (its peak where /proc is missing)."""
+    try:
+        pages = int(Path('/proc/self/statm').read_text(encoding='ascii').split()[1])
+        return round(pages * resource.getpagesize() / 1e6, 1)
+    except (OSError, ValueError, IndexError):
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1)
+
+
+def give_back() -> None:
+    """Return freed memory to the system, after something large was removed.
+
+    glibc keeps freed pages between live ones: a policy that is loaded again may not fit there and
+    takes new ones, so that a node which is configured often grows by one policy now and then.
+    Does nothing with another C library.
+    """
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL('libc.so.6').malloc_trim(0)
