@@ -135,6 +135,18 @@ def ros_prefix() -> list[str]:
                       'or evaluate without ROS by --in-process')
 
 
+def require_ros(name: str) -> None:
+    """For a command that itself imports rclpy and the interfaces.
+
+    Raises:
+        ConfigError: If this process cannot; says how to start it.
+    """
+    if ros_prefix():
+        raise ConfigError(f'dysl-vla {name} needs ROS in this process; start it through '
+                          'scripts/with_ros.sh or source the install space')
+
+
+
 class NodeProcess:
     """One process with its log file and its last line."""
 

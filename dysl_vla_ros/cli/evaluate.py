@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from dysl_vla_ros.cli.acceleration import add_acceleration, chosen_acceleration
-from dysl_vla_ros.evaluation.manifest import EXPERT, RENDERER
+from dysl_vla_ros.evaluation.manifest import EXPERT, PHYSICS, RENDERER
 from dysl_vla_ros.skipping.names import STRATEGIES
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              'that an arm stack would get (over ROS only)')
     parser.add_argument('--renderer', choices=('tiny', 'tiny_layered', 'egl'),
                         help="the play table's (default: %(default)s)", default=RENDERER)
-    parser.add_argument('--physics', default='calvin',
+    parser.add_argument('--physics', default=PHYSICS,
                         help="the play table's: calvin (default) or fast (--in-process only)")
     parser.add_argument('--workers', type=int, default=1, help='processes with --in-process')
     parser.add_argument('--videos', action='store_true', help='record videos')
@@ -85,7 +85,7 @@ def run_suite(suite: 'Suite', folder: Path, strategy: str, checkpoint: str, devi
               command_interface: str = 'action',
               record_bag: str | None = None,
               policy_parameters: Mapping[str, str | int | float | bool] | None = None,
-              physics: str = 'calvin',
+              physics: str = PHYSICS,
               acceleration: 'Acceleration | None' = None) -> dict[str, Any]:
     """Run a suite into a new results folder with a progress bar.
 

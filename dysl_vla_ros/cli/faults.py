@@ -34,11 +34,9 @@ def run(args: argparse.Namespace) -> int:
     from rich.table import Table
 
     from dysl_vla_ros.cli import fault_table
-    from dysl_vla_ros.cli.closed_loop import ros_prefix
+    from dysl_vla_ros.cli.closed_loop import require_ros
     from dysl_vla_ros.errors import ConfigError
-    if ros_prefix():
-        raise ConfigError('dysl-vla faults needs ROS in this process; start it through '
-                          'scripts/with_ros.sh or source the install space')
+    require_ros('faults')
     from dysl_vla_ros.nodes.fault_cases import CASES
     from dysl_vla_ros.nodes.fault_loop import LOOP_CASES
     from dysl_vla_ros.nodes.fault_parameters import PARAMETER_CASES

@@ -66,13 +66,10 @@ def summary(results: Mapping[str, Any], budget_ms: float, reports: int,
 def run(args: argparse.Namespace) -> int:
     """Run both, print the table; 1 if the governor misses the budget silently."""
     from dysl_vla_ros.cli.busy_loops import busy_loops
-    from dysl_vla_ros.cli.closed_loop import ros_prefix
+    from dysl_vla_ros.cli.closed_loop import require_ros
     from dysl_vla_ros.cli.evaluate import run_suite
-    from dysl_vla_ros.errors import ConfigError
     from dysl_vla_ros.evaluation.suites import build_suite
-    if ros_prefix():
-        raise ConfigError('dysl-vla governor needs ROS in this process; start it through '
-                          'scripts/with_ros.sh or source the install space')
+    require_ros('governor')
     from dysl_vla_ros.nodes.soak_observer import SoakObserver
     out = Path(args.out or f'runs/governor-{time.strftime("%Y%m%d-%H%M%S")}')
     suite = build_suite('furniture-singles', args.count, args.seed, args.max_steps)

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 import json
 import os
 from pathlib import Path
-import resource
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -46,15 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run, judge, write; 1 if a check fails."""
-    from dysl_vla_ros.cli.closed_loop import NodeProcess, command, process_environment, ros_prefix
+    from dysl_vla_ros.cli.closed_loop import NodeProcess, command, process_environment, require_ros
     from dysl_vla_ros.errors import ConfigError
     from dysl_vla_ros.evaluation.manifest import build_manifest
     from dysl_vla_ros.evaluation.soak import Check
     from dysl_vla_ros.evaluation.suites import build_suite, save_suite
     from dysl_vla_ros.resources import resolve
-    if ros_prefix():
-        raise ConfigError('dysl-vla soak needs ROS in this process; start it through '
-                          'scripts/with_ros.sh or source the install space')
+    require_ros('soak')
     from dysl_vla_ros.nodes.soak_observer import SoakObserver
     out = Path(args.out or f'runs/soak-{time.strftime("%Y%m%d-%H%M%S")}')
     if (out / 'soak.json').exists():
@@ -116,6 +113,7 @@ class _Soak:
             SimulationError: If a process ends early.
         """
         from dysl_vla_ros.errors import SimulationError
+        from dysl_vla_ros.nodes.memory import resident_memory_mb
         begin_s = time.monotonic()
         end_s = begin_s + 60.0 * self._args.minutes
         sample_s, cycle_s, cycle = begin_s, begin_s + self._args.every, 0
@@ -128,7 +126,7 @@ class _Soak:
                 sample_s += self._args.sample
                 self.times_s.append(now_s - begin_s)
                 for node in self._nodes:
-                    self.memory_mb[node.name].append(resident_mb(node.process.pid))
+                    self.memory_mb[node.name].append(resident_memory_mb(node.process.pid))
             if now_s >= cycle_s and now_s < end_s - 0.25 * self._args.every:
                 cycle_s += self._args.every
                 for transition in _CYCLES[cycle % len(_CYCLES)]:
@@ -161,12 +159,6 @@ class _Soak:
                   f'{"told" if has_policy else "silent"}'),
             *message_checks(found.get('policy_node', {}), found.get('sim_bridge_node', {}),
                             self._observer.action_stamps, self._observer.stats)]
-
-
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process in MB (Linux)."""
-    pages = int(Path(f'/proc/{pid}/statm').read_text(encoding='ascii').split()[1])
-    return pages * resource.getpagesize() / 1e6
 
 
 def _show(checks: Sequence['Check'], minutes: float) -> None:

@@ -1,6 +1,6 @@
 # Copyright 2026 The dysl_vla_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How much memory this process occupies, and giving back what it does not need."""
+"""How much memory a process occupies, and giving back what it does not need."""
 
 import contextlib
 import ctypes
@@ -9,12 +9,14 @@ from pathlib import Path
 import resource
 
 
-def resident_memory_mb() -> float:
-    """Memory this process occupies now, in megabytes (its peak where /proc is missing)."""
+def resident_memory_mb(pid: int | str = 'self') -> float:
+    """Memory a process occupies now, in megabytes (our own peak where /proc does not tell)."""
     try:
-        pages = int(Path('/proc/self/statm').read_text(encoding='ascii').split()[1])
+        pages = int(Path(f'/proc/{pid}/statm').read_text(encoding='ascii').split()[1])
         return round(pages * resource.getpagesize() / 1e6, 1)
     except (OSError, ValueError, IndexError):
+        if pid != 'self':
+            raise
         return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1)
 
 
