@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from dysl_vla_ros.model.config import HeadConfig
-from dysl_vla_ros.model.few_rows import StepLSTM
+from dysl_vla_ros.model.fast_linear import StepLSTM
 
 LSTMState = tuple[torch.Tensor, torch.Tensor]
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from dysl_vla_ros.model.config import DecoderConfig
-from dysl_vla_ros.model.few_rows import TokenLinear
+from dysl_vla_ros.model.fast_linear import FastLinear
 from dysl_vla_ros.model.resampler import feed_forward, merge_heads, split_heads
 
 
@@ -24,9 +24,9 @@ class MaskedCrossAttention(nn.Module):
         inner = config.cross_heads * config.cross_head_dim
         self.heads = config.cross_heads
         self.norm = nn.LayerNorm(config.d_model)
-        self.to_q = TokenLinear(config.d_model, inner)
-        self.to_kv = nn.Linear(media_dim, inner * 2, bias=False)
-        self.to_out = TokenLinear(inner, config.d_model)
+        self.to_q = FastLinear(config.d_model, inner, bias=False)
+        self.to_kv = FastLinear(media_dim, inner * 2, bias=False)
+        self.to_out = FastLinear(inner, config.d_model, bias=False)
 
     def forward(self, x: torch.Tensor, media: torch.Tensor) -> torch.Tensor:
         """(B, S, d) text and (B, M, media_dim) latents -> (B, S, d) update."""

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from dysl_vla_ros.model.config import DecoderConfig
 from dysl_vla_ros.model.cross_attention import GatedCrossAttentionBlock
-from dysl_vla_ros.model.few_rows import TokenLinear
+from dysl_vla_ros.model.fast_linear import FastLinear
 from dysl_vla_ros.model.resampler import merge_heads, split_heads
 
 
@@ -46,11 +46,11 @@ class MPTAttention(nn.Module):
         """Build fused projections without biases."""
         super().__init__()
         self.heads = config.n_heads
-        self.Wqkv = TokenLinear(config.d_model, 3 * config.d_model)
+        self.Wqkv = FastLinear(config.d_model, 3 * config.d_model, bias=False)
         norm = functools.partial(nn.LayerNorm, config.d_model, bias=False) \
             if config.qk_norm else nn.Identity
         self.q_ln, self.k_ln = norm(), norm()
-        self.out_proj = TokenLinear(config.d_model, config.d_model)
+        self.out_proj = FastLinear(config.d_model, config.d_model, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, S, d) -> (B, S, d)."""
@@ -70,8 +70,8 @@ class MPTMLP(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         """Build the projections without biases."""
         super().__init__()
-        self.mlp_up = TokenLinear(config.d_model, config.mlp_ratio * config.d_model)
-        self.mlp_down = TokenLinear(config.mlp_ratio * config.d_model, config.d_model)
+        self.mlp_up = FastLinear(config.d_model, config.mlp_ratio * config.d_model, bias=False)
+        self.mlp_down = FastLinear(config.mlp_ratio * config.d_model, config.d_model, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, S, d) -> (B, S, d)."""

@@ -3,7 +3,8 @@
 """The control step as RoboFlamingo's code performs it, eager, for comparison only.
 
 Cameras one by one; attention from explicit products with masks; the prompt embedded anew; the
-block after the read-out, the final norm and the logits computed and thrown away; ``nn.LSTM``.
+block after the read-out, the final norm and the logits computed and thrown away; ``nn.LSTM``;
+every product is PyTorch's own ``linear``.
 The actions equal ``DySLVLA``'s. Source: design/architecture.md sections 1 to 6.
 """
 
@@ -15,6 +16,7 @@ from dysl_vla_ros.model.action_head import HeadOutput, HeadState
 from dysl_vla_ros.model.cross_attention import GatedCrossAttentionBlock
 from dysl_vla_ros.model.mpt import FlamingoLayer, MPTBlock, attention_bias
 from dysl_vla_ros.model.resampler import PerceiverAttention, merge_heads, split_heads
+from dysl_vla_ros.model.vision import VisionBlock
 from dysl_vla_ros.model.vla import DySLVLA
 
 
@@ -29,7 +31,7 @@ class OriginalPass:
              state: HeadState) -> HeadOutput:
         """One control step: (1, 2, 3, H, W), (1, S) -> action; commit ``output.state``."""
         model = self.model
-        media = torch.cat([self._resample(model.vision_encoder(pixel_values[:, camera]))
+        media = torch.cat([self._resample(self._vision(pixel_values[:, camera]))
                            for camera in range(2)], dim=1)
         x = functional.embedding(input_ids, model.wte.weight)
         image = torch.zeros_like(input_ids, dtype=torch.bool)
@@ -44,6 +46,25 @@ class OriginalPass:
                 feature = x
         functional.linear(functional.layer_norm(x, x.shape[-1:]), model.wte.weight)  # logits
         return self._head(feature.amax(dim=1), state)
+
+    def _vision(self, x: torch.Tensor) -> torch.Tensor:
+        """One camera through open_clip's tower, whose attention is one fused call."""
+        tower = self.model.vision_encoder
+        x = tower.conv1(x).flatten(2).transpose(1, 2)
+        x = torch.cat((tower.class_embedding.expand(x.shape[0], 1, -1), x), dim=1)
+        x = tower.ln_pre(x + tower.positional_embedding)
+        for block in tower.transformer.resblocks:
+            assert isinstance(block, VisionBlock)
+            part, mlp = block.attn, block.mlp
+            q, k, v = functional.linear(block.ln_1(x), part.in_proj_weight,
+                                        part.in_proj_bias).chunk(3, dim=-1)
+            out = functional.scaled_dot_product_attention(
+                split_heads(q, part.heads), split_heads(k, part.heads), split_heads(v, part.heads))
+            x = x + functional.linear(merge_heads(out), part.out_proj.weight, part.out_proj.bias)
+            hidden = functional.linear(block.ln_2(x), mlp.c_fc.weight, mlp.c_fc.bias)
+            x = x + functional.linear(hidden * torch.sigmoid(1.702 * hidden),
+                                      mlp.c_proj.weight, mlp.c_proj.bias)
+        return x[:, 1:]
 
     def _resample(self, tokens: torch.Tensor) -> torch.Tensor:
         perceiver = self.model.perceiver

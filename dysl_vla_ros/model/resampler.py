@@ -10,13 +10,13 @@ from torch import nn
 from torch.nn import functional
 
 from dysl_vla_ros.model.config import ResamplerConfig
-from dysl_vla_ros.model.few_rows import TokenLinear
+from dysl_vla_ros.model.fast_linear import FastLinear
 
 
 def feed_forward(dim: int, mult: int) -> nn.Sequential:
     """LN -> Linear -> GELU (erf) -> Linear, linear layers without bias."""
-    return nn.Sequential(nn.LayerNorm(dim), TokenLinear(dim, dim * mult), nn.GELU(),
-                         TokenLinear(dim * mult, dim))
+    return nn.Sequential(nn.LayerNorm(dim), FastLinear(dim, dim * mult, bias=False), nn.GELU(),
+                         FastLinear(dim * mult, dim, bias=False))
 
 
 def split_heads(x: torch.Tensor, heads: int) -> torch.Tensor:
@@ -40,9 +40,9 @@ class PerceiverAttention(nn.Module):
         self.heads = config.heads
         self.norm_media = nn.LayerNorm(dim)
         self.norm_latents = nn.LayerNorm(dim)
-        self.to_q = nn.Linear(dim, inner, bias=False)
-        self.to_kv = nn.Linear(dim, inner * 2, bias=False)
-        self.to_out = nn.Linear(inner, dim, bias=False)
+        self.to_q = FastLinear(dim, inner, bias=False)
+        self.to_kv = FastLinear(dim, inner * 2, bias=False)
+        self.to_out = FastLinear(inner, dim, bias=False)
 
     def forward(self, media: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
         """(N, V, dim) media and (N, L, dim) latents -> (N, L, dim) update."""

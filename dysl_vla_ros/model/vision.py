@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from dysl_vla_ros.model.config import VisionConfig
+from dysl_vla_ros.model.fast_linear import FastLinear, fast_linear
 from dysl_vla_ros.model.resampler import merge_heads, split_heads
 
 
@@ -25,14 +26,14 @@ class VisionAttention(nn.Module):
         self.heads = config.heads
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
-        self.out_proj = nn.Linear(width, width)
+        self.out_proj = FastLinear(width, width)
         nn.init.normal_(self.in_proj_weight, std=(2 * width * config.layers) ** -0.5)
         nn.init.normal_(self.out_proj.weight, std=width ** -0.5)
         nn.init.zeros_(self.out_proj.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, P, width) -> (N, P, width)."""
-        q, k, v = functional.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
+        q, k, v = fast_linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
         out = functional.scaled_dot_product_attention(
             split_heads(q, self.heads), split_heads(k, self.heads), split_heads(v, self.heads))
         return self.out_proj(merge_heads(out))
@@ -44,8 +45,8 @@ class VisionMLP(nn.Module):
     def __init__(self, config: VisionConfig) -> None:
         """Build a four times wider hidden layer."""
         super().__init__()
-        self.c_fc = nn.Linear(config.width, 4 * config.width)
-        self.c_proj = nn.Linear(4 * config.width, config.width)
+        self.c_fc = FastLinear(config.width, 4 * config.width)
+        self.c_proj = FastLinear(4 * config.width, config.width)
         nn.init.normal_(self.c_fc.weight, std=(2 * config.width) ** -0.5)
         nn.init.normal_(self.c_proj.weight, std=(2 * config.width * config.layers) ** -0.5)
         nn.init.zeros_(self.c_fc.bias)

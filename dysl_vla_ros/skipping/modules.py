@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from dysl_vla_ros.model import checkpoint
+from dysl_vla_ros.model.fast_linear import FastLinear
 from dysl_vla_ros.skipping.partition import LayerPartition
 
 FILE_NAME = 'skipping.safetensors'
@@ -26,8 +27,8 @@ class Adapter(nn.Module):
         """Build a bias-free bottleneck of ``rank``."""
         super().__init__()
         self.norm = nn.LayerNorm(d_model)
-        self.down = nn.Linear(d_model, rank, bias=False)
-        self.up = nn.Linear(rank, d_model, bias=False)
+        self.down = FastLinear(d_model, rank, bias=False)
+        self.up = FastLinear(rank, d_model, bias=False)
         nn.init.zeros_(self.up.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -52,8 +53,8 @@ class Controller(nn.Module):
         """Read mean and maximum over tokens."""
         super().__init__()
         self.norm = nn.LayerNorm(2 * d_model)
-        self.hidden = nn.Linear(2 * d_model, hidden)
-        self.out = nn.Linear(hidden, 1)
+        self.hidden = FastLinear(2 * d_model, hidden)
+        self.out = FastLinear(hidden, 1)
         nn.init.constant_(self.out.bias, _INITIAL_SKIP_LOGIT)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:

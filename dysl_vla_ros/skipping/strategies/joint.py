@@ -21,6 +21,7 @@ from torch.nn import functional
 from dysl_vla_ros.configuration import to_mapping
 from dysl_vla_ros.errors import ConfigError
 from dysl_vla_ros.model.action_head import HeadOutput
+from dysl_vla_ros.model.fast_linear import FastLinear
 from dysl_vla_ros.model.vla import DySLVLA
 from dysl_vla_ros.skipping.executor import LayerExecutor, Pass
 from dysl_vla_ros.skipping.modules import Adapter, mean_and_peak
@@ -74,9 +75,9 @@ class JointModules(nn.Module):
                         if p < g.landing})
         self.adapters = nn.ModuleDict({str(j): Adapter(d_model, adapter_rank) for j in jumps})
         self.norm = nn.LayerNorm(2 * d_model + 2 * media_width)
-        self.hidden = nn.Linear(2 * d_model + 2 * media_width + MOTION_SIZE, hidden)
-        self.out = nn.Linear(hidden, len(plans) - 1)
-        self.distance = nn.Linear(hidden, len(plans) - 1)  # auxiliary target, training only
+        self.hidden = FastLinear(2 * d_model + 2 * media_width + MOTION_SIZE, hidden)
+        self.out = FastLinear(hidden, len(plans) - 1)
+        self.distance = FastLinear(hidden, len(plans) - 1)  # auxiliary target, training only
 
     def gate(self, x: torch.Tensor, media: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
         """Predicted error gain per plan but the dense one, larger is worse.

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from dysl_vla_ros.model.fast_linear import FastLinear
 from dysl_vla_ros.model.vla import DySLVLA
 from dysl_vla_ros.skipping.executor import Pass
 from dysl_vla_ros.skipping.strategy import Frame, PassStrategy, PolicyState
@@ -27,12 +28,12 @@ class LayerGate(nn.Module):
         """Build both; the adapter starts as zero."""
         super().__init__()
         self.norm = nn.LayerNorm(d_model)
-        self.down = nn.Linear(d_model, max(4, d_model // _SHARE))
-        self.out = nn.Linear(max(4, d_model // _SHARE), 1)
+        self.down = FastLinear(d_model, max(4, d_model // _SHARE))
+        self.out = FastLinear(max(4, d_model // _SHARE), 1)
         nn.init.constant_(self.out.bias, _INITIAL_LOGIT)
         width = max(4, mlp_ratio * d_model // _SHARE)
-        self.adapter = nn.Sequential(nn.LayerNorm(d_model), nn.Linear(d_model, width, bias=False),
-                                     nn.GELU(), nn.Linear(width, d_model, bias=False))
+        self.adapter = nn.Sequential(nn.LayerNorm(d_model), FastLinear(d_model, width, bias=False),
+                                     nn.GELU(), FastLinear(width, d_model, bias=False))
         nn.init.zeros_(self.adapter[-1].weight)  # type: ignore[arg-type]
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
