@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from dysl_vla_ros.cli.play import player_parameters
     from dysl_vla_ros.errors import ConfigError
     from dysl_vla_ros.evaluation.offline import OfflineEvaluation
-    from dysl_vla_ros.evaluation.offline_replay import ReplaySettings
+    from dysl_vla_ros.evaluation.replay_events import ReplaySettings
     from dysl_vla_ros.resources import resolve
 
     out = Path(args.out or f'runs/parity-{time.strftime("%Y%m%d-%H%M%S")}')

@@ -89,8 +89,8 @@ def run(args: argparse.Namespace) -> int:
     from dysl_vla_ros.errors import ConfigError
     from dysl_vla_ros.evaluation.manifest import build_manifest
     from dysl_vla_ros.evaluation.offline import OfflineEvaluation
-    from dysl_vla_ros.evaluation.offline_replay import ReplaySettings
     from dysl_vla_ros.evaluation.offline_report import write_offline_report
+    from dysl_vla_ros.evaluation.replay_events import ReplaySettings
     from dysl_vla_ros.resources import resolve
 
     out = Path(args.out or f'runs/offline-{time.strftime("%Y%m%d-%H%M%S")}')

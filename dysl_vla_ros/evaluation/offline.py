@@ -29,9 +29,10 @@ from dysl_vla_ros.evaluation.offline_metrics import (
     Moment,
     WorstMoments,
 )
-from dysl_vla_ros.evaluation.offline_replay import Act, BagReplay, Command, ReplaySettings, Reset
+from dysl_vla_ros.evaluation.offline_replay import BagReplay
 from dysl_vla_ros.evaluation.offline_result import BagResult, PolicyOnBag
 from dysl_vla_ros.evaluation.recording import step_stats
+from dysl_vla_ros.evaluation.replay_events import Act, Command, ReplaySettings, Reset
 from dysl_vla_ros.observation.messages import IMAGES, NS_PER_S, observation_from_messages
 from dysl_vla_ros.observation.observation import Observation
 from dysl_vla_ros.skipping.step import Step

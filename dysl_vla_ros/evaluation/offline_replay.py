@@ -7,87 +7,25 @@ Follows ``nodes/policy_node.py`` on the messages of a bag, with the node's own a
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 import json
-from typing import Any, Literal
+from typing import Any
 
 from dysl_vla_ros.bags.reader import BagMessage, BagReader
 from dysl_vla_ros.errors import ContractError, DatasetError
+from dysl_vla_ros.evaluation.replay_events import Act, Command, ReplaySettings, Reset, Trigger
 from dysl_vla_ros.observation.assembler import Assembly, ObservationAssembler, StreamState
 from dysl_vla_ros.observation.messages import (
-    IMAGES,
     NS_PER_S,
-    PROPRIOCEPTION,
     action_from_message,
     ns_from_time,
     was_sent,
 )
 from dysl_vla_ros.observation.ring import Sample, StampRing
 
-Trigger = Literal['auto', 'observation', 'timer', 'recorded']
-TRIGGERS = ('auto', 'observation', 'timer', 'recorded')
 _GAP_NS = NS_PER_S
 _LOOK_AHEAD = 200
 _LISTED = 3  # problems of one kind told one by one; the rest is counted
 _HOLD_NS = NS_PER_S  # how much later than its goal's first step an instruction may be shown
-
-
-@dataclass(frozen=True)
-class ReplaySettings:
-    """How a bag is turned into control steps; None means: as recorded, else the node's default.
-
-    Attributes:
-        trigger: 'observation' and 'timer' are the node's parameter; 'recorded' takes, for every
-            recorded step, the very inputs that its inference_stats name; 'auto' takes the
-            recorded node's trigger (with its recorded inputs if it was 'timer'), and else
-            'observation' if the streams share their stamps, 'timer' if not.
-        rate_hz: Ticks per second with 'timer'.
-        max_age_s: Oldest usable sample with 'timer'.
-        max_spread_s: Largest difference of stamps with 'timer'.
-        instruction: Replaces the instructions in the bag; the policy is reset once.
-        uses_robot_obs: Whether a policy needs joint states and tool pose.
-    """
-
-    trigger: Trigger = 'auto'
-    rate_hz: float | None = None
-    max_age_s: float | None = None
-    max_spread_s: float | None = None
-    instruction: str = ''
-    uses_robot_obs: bool = False
-
-    @property
-    def streams(self) -> tuple[str, ...]:
-        """What an observation is made of."""
-        return IMAGES + (PROPRIOCEPTION if self.uses_robot_obs else ())
-
-
-@dataclass(frozen=True)
-class Reset:
-    """A new instruction."""
-
-    time_ns: int
-    instruction: str
-
-
-@dataclass(frozen=True)
-class Act:
-    """One control step: messages by stream, and when in the bag it happens.
-
-    ``is_sent`` is False where the recorded node's policy acted and nothing was sent for it.
-    """
-
-    time_ns: int
-    assembly: Assembly[Any]
-    is_sent: bool = True
-
-
-@dataclass(frozen=True)
-class Command:
-    """A recorded command (7,), with the stamp of the observation that caused it."""
-
-    time_ns: int
-    stamp_ns: int
-    action: Any  # numpy array (7,)
 
 
 class BagReplay:

@@ -27,7 +27,8 @@ from dysl_vla_ros.bags.topics import TOPICS, offered_qos, remapped
 from dysl_vla_ros.bags.typestore import typestore
 from dysl_vla_ros.bags.writer import BagWriter
 from dysl_vla_ros.errors import ConfigError, DySLVLAError
-from dysl_vla_ros.evaluation.offline_replay import Act, BagReplay, ReplaySettings, Reset
+from dysl_vla_ros.evaluation.offline_replay import BagReplay
+from dysl_vla_ros.evaluation.replay_events import Act, ReplaySettings, Reset
 from dysl_vla_ros.msg import EndEffectorAction, InferenceStats
 from dysl_vla_ros.nodes import messages, qos
 from dysl_vla_ros.nodes.bag_recorder_node import message_class

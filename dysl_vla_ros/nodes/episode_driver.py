@@ -9,7 +9,6 @@ never scored.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 import threading
 import time
 from typing import Any
@@ -22,6 +21,7 @@ from dysl_vla_ros.evaluation.episode import EpisodeRunner, EpisodeSpec, StepOutc
 from dysl_vla_ros.msg import EndEffectorAction, TaskStatus
 from dysl_vla_ros.nodes import messages
 from dysl_vla_ros.nodes.arm_inputs import ArmInputs
+from dysl_vla_ros.nodes.episode_state import Counters, GivenUp, Interrupted, Pace, PolicyLost
 from dysl_vla_ros.nodes.parameters import BridgeParameters
 from dysl_vla_ros.nodes.policy_client import PolicyClient
 from dysl_vla_ros.nodes.world_publisher import SimulatedTime, WorldPublisher
@@ -29,34 +29,6 @@ from dysl_vla_ros.nodes.world_publisher import SimulatedTime, WorldPublisher
 _STATS_TIMEOUT_S = 1.0
 _STATUS_EVERY = 30
 _REPORT_EVERY_S = 5.0
-
-
-class PolicyLost(Exception):
-    """No answer, or an answer from a policy that was restarted meanwhile."""
-
-
-class GivenUp(Exception):
-    """The policy has ended the goal: it knows that it cannot do it."""
-
-
-class Interrupted(Exception):
-    """The process stops, or someone asked for another episode."""
-
-
-@dataclass
-class Counters:
-    """Numbers for /diagnostics; written by the episode's thread only."""
-
-    steps: int = 0
-    episodes: int = 0
-    lost: int = 0
-    republished: int = 0
-    held: int = 0
-    stale: int = 0
-    overruns: int = 0
-    missing_stats: int = 0
-    state: str = 'starting'
-    is_policy_lost: bool = False
 
 
 class EpisodeDriver:
@@ -93,7 +65,7 @@ class EpisodeDriver:
         self._status: dict[str, Any] = {}
         self._gripper = 1.0
         self._applied_stamp_ns = 0
-        self._next_tick_s = 0.0
+        self._pace = Pace(1.0 / CONTROL_RATE_HZ, self.counters)
         self._reported_s = 0.0
         self._thread = threading.Thread(target=self._run, name='episodes', daemon=True)
 
@@ -346,13 +318,8 @@ class EpisodeDriver:
         return np.array([0.0, 0, 0, 0, 0, 0, self._gripper])
 
     def _sleep_until_next_tick(self) -> None:
-        now_s = time.monotonic()
-        if self._next_tick_s < now_s - 1.0 / CONTROL_RATE_HZ:
-            # Late by more than a period, or the first tick: do not try to catch up.
-            self.counters.overruns += self._next_tick_s > 0
-            self._next_tick_s = now_s
-        self._client.sleep(self._is_interrupted, max(0.0, self._next_tick_s - now_s))
-        self._next_tick_s += 1.0 / CONTROL_RATE_HZ
+        wait_s = self._pace.next_wait(time.monotonic())
+        self._client.sleep(self._is_interrupted, wait_s)
         self._raise_if_interrupted()
 
     # ------------------------------------------------------------------ waiting, reporting

@@ -32,7 +32,7 @@ from dysl_vla_ros.training.calibrate import replay
 from dysl_vla_ros.training.controllers_stage import controllers_loss, draw_plan, draw_single
 from dysl_vla_ros.training.distill_config import DistillConfig
 from dysl_vla_ros.training.joint_gate import GateData, gate_loss, measure_gain, run_plan
-from dysl_vla_ros.training.rival_recipes import Losses, Recipe, Task
+from dysl_vla_ros.training.recipe import Losses, Recipe, Task
 
 _TAU = Knob(1e-4, 0.9999, 'logit')
 _GATE_BATCH = 256

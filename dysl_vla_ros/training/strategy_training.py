@@ -34,15 +34,14 @@ from dysl_vla_ros.training.dysl_recipes import (
     RandomRecipe,
 )
 from dysl_vla_ros.training.provenance import git_commit
+from dysl_vla_ros.training.recipe import Recipe, Task
 from dysl_vla_ros.training.resume import read_checkpoint, warmup_cosine, write_checkpoint
 from dysl_vla_ros.training.rival_recipes import (
     DeerRecipe,
     FixedRecipe,
     FlexiDepthRecipe,
-    Recipe,
     ReuseRecipe,
     RouterRecipe,
-    Task,
 )
 from dysl_vla_ros.training.skip_data import MediaCache
 from dysl_vla_ros.training.strategy_config import StrategyConfig

@@ -7,6 +7,7 @@ that is only half there could pass as a policy's error.
 import csv
 import json
 import tracemalloc
+from typing import get_args
 
 import fake_bag
 from fake_bag import FIRST_NS, STEP_NS, write_steps
@@ -17,11 +18,12 @@ import pytest
 from dysl_vla_ros.bags.reader import BagReader
 from dysl_vla_ros.bags.topics import remapped
 from dysl_vla_ros.bags.writer import BagWriter
+from dysl_vla_ros.cli.offline_eval import TRIGGERS
 from dysl_vla_ros.evaluation.manifest import build_manifest
 from dysl_vla_ros.evaluation.offline import OfflineEvaluation
-from dysl_vla_ros.evaluation.offline_replay import ReplaySettings
 from dysl_vla_ros.evaluation.offline_report import write_offline_report
 from dysl_vla_ros.evaluation.offline_result import pooled
+from dysl_vla_ros.evaluation.replay_events import ReplaySettings, Trigger
 from dysl_vla_ros.observation.messages import action_from_message, ns_from_time, stats_to_dict
 
 STAMPS = {name: 0 for name in ('image_static', 'image_gripper')}
@@ -340,3 +342,7 @@ def test_memory_does_not_grow_with_the_bag(tmp_path, evaluate):
         tracemalloc.stop()
     # 120 more steps with 150 kB of images each are 18 MB, none of which may stay.
     assert peaks[1] - peaks[0] < 2_000_000
+
+
+def test_the_command_offers_every_trigger():
+    assert get_args(Trigger) == TRIGGERS

@@ -18,7 +18,7 @@ from fake_policy import FakePolicy
 from dysl_vla_ros.bags.reader import BagReader
 from dysl_vla_ros.bags.writer import BagWriter
 from dysl_vla_ros.evaluation.offline import OfflineEvaluation
-from dysl_vla_ros.evaluation.offline_replay import ReplaySettings
+from dysl_vla_ros.evaluation.replay_events import ReplaySettings
 from dysl_vla_ros.observation.messages import action_from_message, ns_from_time
 
 TOLERANCE = 1e-6
