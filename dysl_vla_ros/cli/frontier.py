@@ -71,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     table = Table(title=f'{rows[0]["steps"]} held-out frames, {len(folders)} seed(s)')
     for column in ('strategy', 'budget', 'seeds', 'share run', 'decoder ms', 'p95', 'of dense',
                    'pose error', 'to dense', 'gripper error', 'not beaten'):
-        table.add_column(column)
+        # Cut names could not be told apart, nor ranges be read.
+        table.add_column(column, no_wrap=column in ('strategy', 'pose error'))
     for row, flag in zip(averaged, flags, strict=True):
         table.add_row(
             row['strategy'], '-' if row['budget'] is None else f'{row["budget"]:g}',
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
             _with_range(row), f'{row["pose_mae_to_dense"]:.4f}',
             f'{row["gripper_error"]:.3f}', 'yes' if flag else '')
     # Piped, rich would cut the cells for 80 columns.
-    Console(width=None if sys.stdout.isatty() else 130).print(table)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     content = {'format': 1, 'manifest': build_manifest(vars(args), folders[0]), 'points': rows,
