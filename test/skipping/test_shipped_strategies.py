@@ -12,7 +12,7 @@ from dysl_vla_ros.skipping.policy import DySLPolicy
 
 pytestmark = pytest.mark.weights
 SHIPPED = ('action_reuse', 'deer', 'dysl_joint', 'dysl_no_split', 'dysl_one_stage', 'flexidepth',
-           'one_shot_router', 'random')
+           'one_shot_router', 'random', 'static_drop_gradient')
 
 
 @pytest.fixture(scope='module')
