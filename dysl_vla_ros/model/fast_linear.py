@@ -47,10 +47,11 @@ def fast_linear(x: torch.Tensor, weight: torch.Tensor,
         return functional.linear(x, weight, bias)
     if _ONEDNN is not None and not torch.is_grad_enabled():
         return _ONEDNN(x.contiguous(), weight, bias, 'none', [], '')
-    if bias is not None or x.numel() // x.shape[-1] not in _ROWS:
-        return functional.linear(x, weight, bias)
     rows = x.reshape(-1, x.shape[-1])
-    return torch.mm(weight, rows.t()).t().contiguous().view(*x.shape[:-1], -1)
+    if len(rows) not in _ROWS:
+        return functional.linear(x, weight, bias)
+    result = torch.mm(weight, rows.t()).t().contiguous().view(*x.shape[:-1], -1)
+    return result if bias is None else result + bias
 
 
 class FastLinear(nn.Linear):

@@ -50,9 +50,7 @@ class OriginalPass:
     def _vision(self, x: torch.Tensor) -> torch.Tensor:
         """One camera through open_clip's tower, whose attention is one fused call."""
         tower = self.model.vision_encoder
-        x = tower.conv1(x).flatten(2).transpose(1, 2)
-        x = torch.cat((tower.class_embedding.expand(x.shape[0], 1, -1), x), dim=1)
-        x = tower.ln_pre(x + tower.positional_embedding)
+        x = tower.embed(x)
         for block in tower.transformer.resblocks:
             assert isinstance(block, VisionBlock)
             part, mlp = block.attn, block.mlp

@@ -101,11 +101,15 @@ class VisionEncoder(nn.Module):
         nn.init.normal_(self.class_embedding, std=width ** -0.5)
         nn.init.normal_(self.positional_embedding, std=0.02)
 
-    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) normalised -> (N, patches, width); CLS dropped, no post layer norm."""
+    def embed(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) normalised -> (N, 1 + patches, width), CLS first: the blocks' input."""
         x = self.conv1(pixel_values).flatten(2).transpose(1, 2)  # (N, patches, width)
         x = torch.cat((self.class_embedding.expand(x.shape[0], 1, -1), x), dim=1)
-        x = self.ln_pre(x + self.positional_embedding)
+        return self.ln_pre(x + self.positional_embedding)
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) normalised -> (N, patches, width); CLS dropped, no post layer norm."""
+        x = self.embed(pixel_values)
         for block in self.transformer.resblocks:
             x = block(x)
         return x[:, 1:]
