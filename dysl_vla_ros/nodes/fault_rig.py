@@ -270,6 +270,8 @@ class FaultRig:
         self._threads[1].join(5.0)
         self._executor.shutdown(timeout_sec=2.0)
         self._threads[0].join(5.0)
+        # destroy_node leaves it to the garbage collector, whose thread may be a later rig's.
+        self._clients['execute'].destroy()
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)
 

@@ -52,6 +52,7 @@ class Graph:
         self.node = rclpy.create_node('test_graph', context=self.context)
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
+        self._action_clients = []
         self.condition = threading.Condition()
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self._thread.start()
@@ -67,6 +68,17 @@ class Graph:
 
         self.node.create_subscription(kind, topic, store, qos)
         return received
+
+    def action_client(self, kind, name):
+        """An action client that ends with the graph.
+
+        ``destroy_node`` leaves action clients to the garbage collector, which may run in the
+        executor's thread of a later test, after the context is gone.
+        """
+        from rclpy.action import ActionClient
+        client = ActionClient(self.node, kind, name)
+        self._action_clients.append(client)
+        return client
 
     def wait(self, predicate, what):
         """Wait until something received makes the predicate true; fail after a minute."""
@@ -107,6 +119,8 @@ class Graph:
         import rclpy
         self._executor.shutdown(timeout_sec=2.0)
         self._thread.join(5.0)
+        for client in self._action_clients:
+            client.destroy()
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)
 

@@ -32,7 +32,6 @@ def policy(graph, launch, camera):
     """policy(**parameters) -> running, active and connected node with its actions and goals."""
     from dysl_vla_ros.action import ExecuteInstruction
     from dysl_vla_ros.msg import EndEffectorAction, InferenceStats
-    from rclpy.action import ActionClient
 
     from dysl_vla_ros.nodes import qos
 
@@ -41,7 +40,7 @@ def policy(graph, launch, camera):
         node.actions = graph.listen(EndEffectorAction, 'policy_node/action', qos.COMMAND)
         node.stats = graph.listen(InferenceStats, 'policy_node/inference_stats', qos.STATISTICS)
         node.wait_for('active; waiting')
-        client = ActionClient(graph.node, ExecuteInstruction, 'policy_node/execute_instruction')
+        client = graph.action_client(ExecuteInstruction, 'policy_node/execute_instruction')
         assert client.wait_for_server(30)
         count = 0
         while any(p.get_subscription_count() == 0 for p in camera.publishers) or \
